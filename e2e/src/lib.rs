@@ -1,1 +1,6 @@
-//! End-to-end harness.
+//! The end-to-end harness: a real etcd and kube-apiserver on loopback, the schedulers that run against them, and the
+//! helpers with which the behaviour tests and load runs are written.
+
+pub mod controlplane;
+
+pub use controlplane::{ControlPlane, Options, Scheduler, SchedulerKind};
