@@ -270,10 +270,13 @@ impl ControlPlane {
             // There is no service network here whose addresses could be reconciled.
             "--endpoint-reconciler-type=none".to_owned(),
         ];
-        if !self.options.controller_manager {
-            // Nobody would make the service account without which that plugin refuses pods.
-            args.push("--disable-admission-plugins=ServiceAccount".to_owned());
-        }
+        // New nodes would be tainted as not ready until a controller sees their conditions, and pods be refused until
+        // a controller has made their service account.
+        args.push(if self.options.controller_manager {
+            "--disable-admission-plugins=TaintNodesByCondition".to_owned()
+        } else {
+            "--disable-admission-plugins=TaintNodesByCondition,ServiceAccount".to_owned()
+        });
         if self.options.load {
             args.push("--max-requests-inflight=3000".to_owned());
             args.push("--max-mutating-requests-inflight=1000".to_owned());

@@ -2,5 +2,8 @@
 //! helpers with which the behaviour tests and load runs are written.
 
 pub mod controlplane;
+pub mod harness;
+pub mod objects;
+pub mod pool;
 
 pub use controlplane::{ControlPlane, Options, Scheduler, SchedulerKind};
