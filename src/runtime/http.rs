@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/metrics` | all metrics, as text for Prometheus |
 //! | `/livez`, `/healthz` | 200 while the engine makes progress, else 500: restart the process |
-//! | `/readyz` | 200 when everything is loaded and nobody stops us, else 503: not yet, or not any more |
+//! | `/readyz` | 200 once everything is loaded and until we stop, else 503 |
 //! | `/configz` | what is in force, as JSON under `componentconfig` |
 //!
 //! Health is told from memory alone: an API server that does not answer must not get the scheduler

@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal};
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::TryInitError;
 
 #[cfg(test)]
@@ -39,29 +38,18 @@ pub enum LogFormat {
 pub enum LoggingError {
     /// `RUST_LOG` is not a list of directives.
     #[error(
-        "{FILTER_VARIABLE}={value:?} cannot be read ({source}); \
+        "{FILTER_VARIABLE}={value:?} is not understood: {reason}; \
          write for example {FILTER_VARIABLE}=info or {FILTER_VARIABLE}=berth=debug"
     )]
     Filter {
         /// What it holds.
         value: OsString,
         /// What is wrong with it.
-        source: FilterError,
+        reason: String,
     },
     /// The process logs already.
     #[error("logging is set up already")]
     AlreadySet(#[source] TryInitError),
-}
-
-/// What is wrong with a filter.
-#[derive(Debug, Error)]
-pub enum FilterError {
-    /// It is not UTF-8.
-    #[error("it is not UTF-8")]
-    NotUtf8,
-    /// A directive is malformed.
-    #[error(transparent)]
-    Directive(ParseError),
 }
 
 /// Sets up logging for the process: `RUST_LOG` is honoured, and adds to the defaults, so that
@@ -99,10 +87,10 @@ fn coloured() -> bool {
 fn filter(variable: Option<OsString>) -> Result<EnvFilter, LoggingError> {
     let value = variable.unwrap_or_default();
     let read = |value: &OsString| {
-        let directives = value.to_str().ok_or(FilterError::NotUtf8)?;
+        let directives = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned())?;
         EnvFilter::builder()
             .parse(format!("{DEFAULT_FILTER},{directives}"))
-            .map_err(FilterError::Directive)
+            .map_err(|error| error.to_string())
     };
-    read(&value).map_err(|source| LoggingError::Filter { value, source })
+    read(&value).map_err(|reason| LoggingError::Filter { value, reason })
 }

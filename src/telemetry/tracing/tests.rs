@@ -42,7 +42,7 @@ fn users_directives_win_and_leave_the_noise_off() {
 fn a_bad_filter_is_named() {
     let error = directives(Some("berth=loud")).unwrap_err();
     assert!(
-        error.starts_with("RUST_LOG=\"berth=loud\" cannot be read ("),
+        error.starts_with("RUST_LOG=\"berth=loud\" is not understood: "),
         "{error}"
     );
     assert!(error.contains("RUST_LOG=berth=debug"), "{error}");

@@ -1,0 +1,118 @@
+//! The command line: what is asked for, and what a terminal is told.
+//!
+//! Nothing is decided here. Each subcommand has a file; each ends in an exit code:
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done, or stopped as asked |
+//! | 1 | failed while running |
+//! | 2 | wrong input, or could not start |
+//!
+//! A failure is one line on stderr that says what is wrong, where, and what to do.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod kubeconfig;
+mod run;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+const AFTER_HELP: &str = "\
+Examples:
+  berth run                                   schedule pods whose spec.schedulerName is berth
+  berth run --kubeconfig ~/.kube/test         ... in the cluster of that file
+  berth run --scheduler-name a --scheduler-name b --log-format json
+  berth version -o json
+
+Exit codes:
+  0  done, or stopped as asked
+  1  failed while running
+  2  wrong input, or could not start";
+
+/// A Kubernetes scheduler for GPU training.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, after_help = AFTER_HELP)]
+#[command(arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Schedule the pods of a cluster until stopped
+    ///
+    /// A pod is ours when its spec.schedulerName is one of the scheduler names. The cluster is the
+    /// one of --kubeconfig, else of $KUBECONFIG, else of ~/.kube/config, else the one this process
+    /// runs in. SIGTERM and SIGINT stop it.
+    Run(run::Arguments),
+    /// Tell the version
+    Version(version::Arguments),
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+enum Failure {
+    /// What was asked for is wrong, or it could not be started.
+    Input(anyhow::Error),
+    /// It had started.
+    Running(anyhow::Error),
+}
+
+/// Does what the arguments of the process say, and tells how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let ended = match parse(std::env::args_os()) {
+        Ok(Command::Run(arguments)) => run::run(arguments),
+        Ok(Command::Version(arguments)) => version::run(&arguments),
+        Err(error) => {
+            // Nobody is left to tell when even this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "error: {}", failure.line());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Reads the arguments, the first of which is the name of the program. Asking for help is an error,
+/// though one with exit code 0.
+fn parse<I>(arguments: I) -> Result<Command, clap::Error>
+where
+    I: IntoIterator,
+    I::Item: Into<OsString> + Clone,
+{
+    Cli::try_parse_from(arguments).map(|cli| cli.command)
+}
+
+// === impl Failure ===
+
+impl Failure {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Running(_) => 1,
+            Self::Input(_) => 2,
+        }
+    }
+
+    /// The error and what caused it, in one line: some libraries answer with several, excerpts of
+    /// files included.
+    fn line(&self) -> String {
+        let (Self::Input(error) | Self::Running(error)) = self;
+        format!("{error:#}")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
