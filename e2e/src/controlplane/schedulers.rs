@@ -118,6 +118,8 @@ impl Scheduler {
                     format!("--config={}", file.display()),
                     format!("--authentication-kubeconfig={kubeconfig}"),
                     format!("--authorization-kubeconfig={kubeconfig}"),
+                    // The control plane has no client certificates whose authority could be looked up.
+                    "--authentication-skip-lookup=true".to_owned(),
                     "--bind-address=127.0.0.1".to_owned(),
                     format!("--secure-port={port}"),
                     format!("--v={}", options.verbosity),

@@ -25,30 +25,23 @@ async fn the_emptiest_node_wins() -> Result<()> {
     Ok(())
 }
 
+/// Both nodes have the same mean of free room; the pod evens out the use of one and skews that of the other.
 #[tokio::test]
-async fn the_balanced_node_wins_where_the_free_sums_are_equal() -> Result<()> {
+async fn the_node_that_becomes_more_balanced_wins() -> Result<()> {
     let mut cluster = Cluster::new().await?;
+    let ten = |name| node(name).capacity("cpu", "10").capacity("memory", "10Gi");
     cluster
-        .create_nodes([
-            node("a-lopsided")
-                .capacity("cpu", "10")
-                .capacity("memory", "10Gi"),
-            node("b-balanced")
-                .capacity("cpu", "10")
-                .capacity("memory", "10Gi"),
-        ])
+        .create_nodes([ten("much-cpu-used"), ten("much-memory-used")])
         .await?;
-    let lopsided = pod("x").request("cpu", "8").request("memory", "1Gi");
-    cluster.pod_on(lopsided, "a-lopsided").await?;
-    let balanced = pod("y").request("cpu", "4500m").request("memory", "4608Mi");
-    cluster.pod_on(balanced, "b-balanced").await?;
+    let filler = pod("x").request("cpu", "6").request("memory", "2Gi");
+    cluster.pod_on(filler, "much-cpu-used").await?;
+    let filler = pod("y").request("cpu", "2").request("memory", "6Gi");
+    cluster.pod_on(filler, "much-memory-used").await?;
     cluster.start_scheduler().await?;
-    for name in ["p0", "p1"] {
-        cluster
-            .pod(pod(name).request("cpu", "100m").request("memory", "100Mi"))
-            .await?;
-        assert_eq!(cluster.wait_bound(name).await?, "b-balanced");
-    }
+    cluster
+        .pod(pod("p").request("cpu", "1").request("memory", "100Mi"))
+        .await?;
+    assert_eq!(cluster.wait_bound("p").await?, "much-memory-used");
     Ok(())
 }
 

@@ -27,7 +27,14 @@ async fn nodes_where_preemption_is_no_help_are_counted() -> Result<()> {
     cluster
         .pod(pod("p").request("cpu", "2").priority_class("high"))
         .await?;
-    cluster.wait_message("p", "?").await?;
+    cluster
+        .wait_message(
+            "p",
+            "0/4 nodes are available: 1 node(s) were unschedulable, 3 Insufficient cpu. \
+             preemption: 0/4 nodes are available: 1 Insufficient cpu, 1 No preemption victims found for incoming pod, \
+             2 Preemption is not helpful for scheduling.",
+        )
+        .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Events and conditions as the API server has stored them.
 
 use anyhow::Result;
-use e2e::harness::{Cluster, NAME, scheduled_condition};
+use e2e::harness::{Cluster, NAME, metric, scheduled_condition};
 use e2e::objects::{node, pod};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
@@ -92,62 +92,110 @@ async fn a_refused_pod() -> Result<()> {
     Ok(())
 }
 
-/// A second refusal changes the condition at once, but the event only becomes a series with the first note.
+/// The condition of a pod that was refused and then placed tells nothing of the refusal any more.
 #[tokio::test]
-async fn a_pod_refused_twice() -> Result<()> {
+async fn a_pod_refused_and_then_placed() -> Result<()> {
     let mut cluster = Cluster::new().await?;
     cluster.node(node("n1").capacity("cpu", "1")).await?;
     cluster.start_scheduler().await?;
     cluster.pod(pod("p").request("cpu", "2")).await?;
-    let first = "0/1 nodes are available: 1 Insufficient cpu. \
-                 preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
-    let before = cluster.wait_message("p", first).await?;
-    // A node that is large enough but tainted wakes the pod, which is then refused for another reason.
-    let tainted = node("n2").capacity("cpu", "2");
-    cluster.node(tainted).await?;
+    let before = cluster.wait_unschedulable("p").await?;
+    cluster.node(node("n2").capacity("cpu", "2")).await?;
     cluster.wait_bound("p").await?;
     cluster.wait_event("p", "Scheduled").await?;
     let bound = cluster.pods().get("p").await?;
     let after = scheduled_condition(&bound).unwrap();
     assert_eq!(after.status, "True");
+    assert_eq!(after.reason, None);
     assert_eq!(after.message, None);
     assert!(after.last_transition_time >= before.last_transition_time);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_refusal_that_changes() -> Result<()> {
+const ONE: &str = "0/1 nodes are available: 1 Insufficient cpu. \
+                   preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+
+/// A cluster whose only node is full, with a refused pod `p` and pods `small-0`, `small-1`, ... whose deletion wakes it
+/// in vain.
+async fn refused_again_and_again() -> Result<Cluster> {
     let mut cluster = Cluster::new().await?;
-    cluster.node(node("n1").capacity("cpu", "3")).await?;
+    cluster.node(node("n1")).await?;
     cluster
-        .pod_on(pod("filler").request("cpu", "2"), "n1")
+        .pod_on(pod("filler").request("cpu", "3"), "n1")
         .await?;
+    for i in 0..3 {
+        let small = pod(&format!("small-{i}")).request("cpu", "100m");
+        cluster.pod_on(small, "n1").await?;
+    }
     cluster.start_scheduler().await?;
     cluster.pod(pod("p").request("cpu", "2")).await?;
-    let one = "0/1 nodes are available: 1 Insufficient cpu. \
-               preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
-    cluster.wait_message("p", one).await?;
-    let event = cluster.wait_event("p", "FailedScheduling").await?;
-    // A pod that goes away wakes it; it is refused again as the room is taken by the other one.
+    cluster.wait_message("p", ONE).await?;
+    Ok(cluster)
+}
+
+/// Wakes `p` and waits until it is refused once more, for the `count`th time.
+async fn refuse_again(cluster: &mut Cluster, count: u32) -> Result<()> {
+    cluster.delete_pod(&format!("small-{}", count - 2)).await?;
+    let labels = ["result=\"unschedulable\"", "profile=\"e2e\""];
+    let mut metrics = String::new();
+    let start = std::time::Instant::now();
+    while start.elapsed() < e2e::harness::LIMIT {
+        metrics = cluster.scheduler()?.metrics().await?;
+        let attempts = metric(&metrics, "scheduler_schedule_attempts_total", &labels);
+        if attempts == Some(f64::from(count)) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("there was no refusal number {count}:\n{metrics}")
+}
+
+/// An event names the version of its pod, so that a refusal after the pod has changed is told by an event of its own.
+#[tokio::test]
+async fn a_refusal_that_changes() -> Result<()> {
+    let cluster = refused_again_and_again().await?;
+    let first = cluster.wait_event("p", "FailedScheduling").await?;
     cluster.node(node("n2").capacity("cpu", "1")).await?;
     cluster.wait_cached_nodes(2).await?;
-    cluster
-        .pod_on(pod("small").request("cpu", "1"), "n1")
-        .await?;
-    cluster.delete_pod("small").await?;
+    cluster.delete_pod("small-0").await?;
     let two = "0/2 nodes are available: 2 Insufficient cpu. \
                preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, \
                1 Preemption is not helpful for scheduling.";
     cluster.wait_message("p", two).await?;
+    let second = cluster
+        .eventually("second event", async || {
+            Ok(cluster.events("p").await?.into_iter().nth(1))
+        })
+        .await?;
+    assert_eq!(first.note.as_deref(), Some(ONE));
+    assert_eq!(second.note.as_deref(), Some(two));
+    assert_ne!(first.metadata.name, second.metadata.name);
+    assert_eq!(first.series, None);
+    assert_eq!(second.series, None);
+    Ok(())
+}
+
+/// A refusal with the same text leaves the pod as it is. The next event therefore equals the one before, and becomes a
+/// series with it instead of an object of its own.
+#[tokio::test]
+async fn a_refusal_that_repeats() -> Result<()> {
+    let mut cluster = refused_again_and_again().await?;
+    let condition = cluster.wait_unschedulable("p").await?;
+    let version = cluster.pods().get("p").await?.metadata.resource_version;
+    for count in 2..=4 {
+        refuse_again(&mut cluster, count).await?;
+    }
     let series = cluster
-        .eventually("series of two events", async || {
+        .eventually("series of events", async || {
             let events = cluster.events("p").await?;
-            assert_eq!(events.len(), 1, "{events:?}");
             Ok(events.into_iter().find(|event| event.series.is_some()))
         })
         .await?;
-    assert_eq!(series.metadata.name, event.metadata.name);
-    assert_eq!(series.note.as_deref(), Some(one));
     assert_eq!(series.series.unwrap().count, 2);
+    assert_eq!(series.note.as_deref(), Some(ONE));
+    assert_eq!(cluster.events("p").await?.len(), 2);
+    let pod = cluster.pods().get("p").await?;
+    assert_eq!(pod.metadata.resource_version, version);
+    assert_eq!(scheduled_condition(&pod), Some(&condition));
     Ok(())
 }
