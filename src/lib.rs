@@ -1,1 +1,26 @@
-//! Berth.
+//! Berth: a Kubernetes scheduler for GPU training.
+//!
+//! The library is laid out in rooms, each of which may use only the ones listed under it here;
+//! `tests/architecture.rs` holds the code to that. docs/architecture.md tells the way of a pod
+//! through them.
+
+#![forbid(unsafe_code)]
+
+pub mod runtime;
+
+pub mod engine;
+pub mod queue;
+
+pub mod preemption;
+
+pub mod plugins;
+
+pub mod framework;
+
+pub mod cluster;
+
+pub mod model;
+
+pub mod api;
+
+pub mod telemetry;

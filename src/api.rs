@@ -1,0 +1,25 @@
+//! Lean decode types for what Berth watches.
+//!
+//! A `Pod` of k8s-openapi takes sixteen times the memory and four times the time of these. Every
+//! field is optional, quantities and enumerations stay text, and only what a plugin reads is a
+//! field; [`crate::model`] compiles and validates. No type of this room is kept.
+
+mod decode;
+mod meta;
+mod namespace;
+mod node;
+mod pod;
+mod priority_class;
+mod watched;
+
+pub use decode::Pairs;
+pub use meta::Meta;
+pub use namespace::Namespace;
+pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};
+pub use pod::{
+    Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
+    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodSpec, PodStatus, PreferredTerm, Present,
+    Requirement, Resources, SchedulingGate, Toleration, TopologySpreadConstraint, Volume,
+};
+pub use priority_class::PriorityClass;
+pub use watched::{Kind, Watched};

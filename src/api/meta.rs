@@ -1,0 +1,46 @@
+//! The part of an object's metadata that is read.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::Pairs;
+
+/// Object metadata without what nobody reads (managedFields alone is often half of a pod).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Meta {
+    /// The object's name.
+    pub name: Box<str>,
+    /// Its namespace; empty for cluster-scoped kinds.
+    pub namespace: Box<str>,
+    /// Unique over time, unlike the name.
+    pub uid: Box<str>,
+    /// The version of the object; a decimal number that grows with every write.
+    pub resource_version: Box<str>,
+    /// Grows with every change of the spec.
+    pub generation: Option<i64>,
+    /// Labels. Decoded for nodes and namespaces; pods' are not read yet.
+    pub labels: Pairs,
+    /// Present once deletion was asked for.
+    pub deletion_timestamp: Option<IgnoredAny>,
+}
+
+impl Meta {
+    /// The resource version as a number; 0 when it is none.
+    pub fn version(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+
+    /// What kube's watcher asks of an object: names and the version to resume from.
+    pub(super) fn to_object_meta(&self) -> ObjectMeta {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        ObjectMeta {
+            name: some(&self.name),
+            namespace: some(&self.namespace),
+            uid: some(&self.uid),
+            resource_version: some(&self.resource_version),
+            ..ObjectMeta::default()
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The state machine that decides: changes and outcomes in, effects out.
+//!
+//! It owns the cluster and the queue, never blocks, does no IO, and is told the time. Everything
+//! it decides leaves as an [`Effect`]; what became of it comes back through [`Engine::complete`].
+
+mod changes;
+mod classes;
+mod cycle;
+mod effect;
+mod failure;
+mod nodes;
+mod outcomes;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+pub use changes::Change;
+pub use effect::{
+    Action, ConditionReason, Effect, EffectId, EventKind, Outcome, PodEvent, StatusPatch,
+};
+
+use crate::api;
+use crate::cluster::Cluster;
+use crate::framework::Profile;
+use crate::model::Time;
+use crate::queue::{Backoff, PodKey, SchedulingQueue};
+use crate::telemetry::metrics::{AttemptResult, Metrics, ProfileMetrics, SchedulingMetrics};
+use classes::ClassTable;
+use waiting::Waiting;
+
+/// Seconds on a clock that only metrics read; no decision may depend on it.
+pub type Stopwatch = Box<dyn Fn() -> f64 + Send>;
+
+/// How the engine is set up.
+pub struct Setup {
+    /// One for each schedulerName.
+    pub profiles: Vec<Profile>,
+    /// How long pods wait after failed attempts.
+    pub backoff: Backoff,
+    /// Decides between equal scores, together with the pod.
+    pub seed: u64,
+    /// Where to count.
+    pub metrics: Arc<Metrics>,
+    /// For duration metrics.
+    pub stopwatch: Stopwatch,
+}
+
+struct ProfileState {
+    profile: Profile,
+    metrics: ProfileMetrics,
+    plugins: Vec<crate::telemetry::metrics::PluginMetrics>,
+}
+
+/// The scheduler's state and what it does with it.
+pub struct Engine {
+    cluster: Cluster,
+    queue: SchedulingQueue,
+    profiles: Vec<ProfileState>,
+    classes: ClassTable,
+    pods: FxHashMap<PodKey, Waiting>,
+    by_uid: HashMap<Box<str>, PodKey>,
+    next_pod: u64,
+    /// Effects whose outcome is awaited, and for which pod.
+    awaited: FxHashMap<EffectId, PodKey>,
+    effects: Vec<Effect>,
+    next_effect: u64,
+    namespaces: BTreeMap<Box<str>, api::Pairs>,
+    priority_classes: BTreeMap<Box<str>, i32>,
+    quarantined: quarantine::Quarantine,
+    synced: bool,
+    seed: u64,
+    stopwatch: Stopwatch,
+    metrics: SchedulingMetrics,
+    events: events::EventCounters,
+}
+
+mod events;
+mod quarantine;
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(setup: Setup) -> Self {
+        let profiles = (setup.profiles.into_iter())
+            .map(|profile| {
+                let metrics = setup.metrics.profile(&profile.name);
+                let plugins = profile
+                    .plugins()
+                    .map(|(_, plugin)| metrics.plugin(plugin.name()))
+                    .collect();
+                ProfileState {
+                    profile,
+                    metrics,
+                    plugins,
+                }
+            })
+            .collect();
+        Self {
+            cluster: Cluster::default(),
+            queue: SchedulingQueue::new(setup.backoff, Arc::clone(&setup.metrics)),
+            profiles,
+            classes: ClassTable::default(),
+            pods: FxHashMap::default(),
+            by_uid: HashMap::new(),
+            next_pod: 0,
+            awaited: FxHashMap::default(),
+            effects: Vec::new(),
+            next_effect: 0,
+            namespaces: BTreeMap::new(),
+            priority_classes: BTreeMap::new(),
+            quarantined: quarantine::Quarantine::new(&setup.metrics),
+            synced: false,
+            seed: setup.seed,
+            stopwatch: setup.stopwatch,
+            metrics: setup.metrics.scheduling(),
+            events: events::EventCounters::new(Arc::clone(&setup.metrics)),
+        }
+    }
+
+    /// Decides at most `budget` pods and hands out everything there is to do. Before everything
+    /// watched was listed once it decides nothing.
+    pub fn run(&mut self, now: Time, budget: usize) -> Vec<Effect> {
+        if self.synced {
+            self.queue.tick(now);
+            for _ in 0..budget {
+                let Some(key) = self.queue.pop(now) else {
+                    break;
+                };
+                self.attempt(key, now);
+            }
+        }
+        self.queue.report();
+        let (placed, assumed) = self.cluster.placed_counts();
+        self.metrics
+            .cache_size(self.cluster.node_count(), placed, assumed);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Whether there is a pod to decide now.
+    pub fn has_work(&self) -> bool {
+        self.synced && self.queue.has_next()
+    }
+
+    /// When there may be something to decide without anything else happening.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.queue.next_deadline()
+    }
+
+    /// How many effects have not been answered yet.
+    pub fn awaited(&self) -> usize {
+        self.awaited.len()
+    }
+
+    /// The cluster as the engine sees it.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The pods that wait.
+    pub fn queue(&self) -> &SchedulingQueue {
+        &self.queue
+    }
+
+    /// One pod's cycle. A panic in it ends only the attempt: the cluster is what it was, and the
+    /// pod comes back after a growing backoff.
+    fn attempt(&mut self, key: PodKey, now: Time) {
+        let started = (self.stopwatch)();
+        let result = catch_unwind(AssertUnwindSafe(|| self.cycle(key, now, started)));
+        if result.is_err() {
+            self.cluster.recover();
+            self.metrics.cycle_panicked();
+            let Some(pod) = self.pods.get(&key) else {
+                return;
+            };
+            tracing::error!(pod = %pod.reference, "deciding this pod panicked; it is tried again later");
+            self.classes.reset(pod.class);
+            self.profiles[pod.profile]
+                .metrics
+                .attempt(AttemptResult::Error, (self.stopwatch)() - started);
+            self.queue.fail(key, now);
+        }
+    }
+
+    fn effect(&mut self, pod: Arc<crate::model::PodRef>, action: Action) -> EffectId {
+        let id = EffectId(self.next_effect);
+        self.next_effect += 1;
+        self.effects.push(Effect { id, pod, action });
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests;

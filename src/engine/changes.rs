@@ -1,0 +1,326 @@
+//! Taking in what the watches saw.
+
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::sync::Arc;
+
+use rustc_hash::FxHasher;
+
+use super::Engine;
+use super::nodes::helps;
+use super::waiting::{Waiting, WaitingInfo};
+use crate::api;
+use crate::cluster::PlacedRecord;
+use crate::framework::{ClusterEvent, EventKind};
+use crate::model::{CompiledPod, NodeModel, PlacedPod, PodShape, Requests, Time, WaitingPod};
+use crate::queue::{Cause, PodKey, State};
+
+/// What a watch saw.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A pod as it is now.
+    Pod(Box<api::Pod>),
+    /// The pod with this uid is gone.
+    PodGone(Box<str>),
+    /// A pod that could not be decoded, and why.
+    PodUnreadable(Box<api::Meta>, String),
+    /// A node as it is now.
+    Node(Box<api::Node>),
+    /// The node of this name is gone.
+    NodeGone(Box<str>),
+    /// A node that could not be decoded, and why.
+    NodeUnreadable(Box<str>, String),
+    /// A namespace as it is now.
+    Namespace(Box<api::Namespace>),
+    /// The namespace of this name is gone.
+    NamespaceGone(Box<str>),
+    /// A priority class as it is now.
+    PriorityClass(Box<api::PriorityClass>),
+    /// The priority class of this name is gone.
+    PriorityClassGone(Box<str>),
+    /// Everything that is watched was listed once: decisions may begin.
+    Synced,
+}
+
+impl Engine {
+    /// Takes in what a watch saw.
+    pub fn apply(&mut self, change: Change, now: Time) {
+        match change {
+            Change::Pod(pod) => match CompiledPod::compile(&pod) {
+                Ok(compiled) => {
+                    self.quarantined.release_pod(&compiled.reference.uid);
+                    self.pod(compiled, now);
+                }
+                Err(error) => self.unreadable_pod(&pod.metadata, &error.to_string()),
+            },
+            Change::PodGone(uid) => self.pod_gone(&uid, now),
+            Change::PodUnreadable(meta, reason) => self.unreadable_pod(&meta, &reason),
+            Change::Node(node) => match NodeModel::compile(&node) {
+                Ok(model) => {
+                    self.quarantined.release_node(&model.name);
+                    self.node(model, now);
+                }
+                Err(error) => self.unreadable_node(&node.metadata.name, &error.to_string(), now),
+            },
+            Change::NodeGone(name) => {
+                self.quarantined.release_node(&name);
+                self.node_gone(&name, now);
+            }
+            Change::NodeUnreadable(name, reason) => self.unreadable_node(&name, &reason, now),
+            Change::Namespace(namespace) => {
+                let meta = namespace.metadata;
+                self.namespaces.insert(meta.name, meta.labels);
+            }
+            Change::NamespaceGone(name) => {
+                self.namespaces.remove(&name);
+            }
+            Change::PriorityClass(class) => {
+                self.priority_classes
+                    .insert(class.metadata.name, class.value);
+            }
+            Change::PriorityClassGone(name) => {
+                self.priority_classes.remove(&name);
+            }
+            Change::Synced => self.synced = true,
+        }
+    }
+
+    fn unreadable_pod(&mut self, meta: &api::Meta, reason: &str) {
+        // A pod that is placed keeps counting as it last was. One that waits is dropped: it cannot
+        // be placed as it asked, and must not be placed as if it had asked for less.
+        self.quarantined.pod(
+            &meta.uid,
+            &format!("{}/{}", meta.namespace, meta.name),
+            reason,
+        );
+        if let Some(&key) = self.by_uid.get(&meta.uid) {
+            self.drop_waiting(key);
+        }
+    }
+
+    // === Pods ===
+
+    fn pod(&mut self, pod: CompiledPod, now: Time) {
+        if pod.finished {
+            self.pod_gone(&pod.reference.uid, now);
+        } else if pod.node.is_empty() {
+            self.unbound_pod(pod, now);
+        } else {
+            self.bound_pod(pod, now);
+        }
+    }
+
+    fn bound_pod(&mut self, pod: CompiledPod, now: Time) {
+        let uid = &pod.reference.uid;
+        let held = self
+            .cluster
+            .placed_by_uid(uid)
+            .and_then(|id| self.cluster.placed(id));
+        if held.is_some_and(|held| pod.version != 0 && held.version > pod.version) {
+            return;
+        }
+        let old = self.cluster.confirm(&pod);
+        // A bind of ours that is still unanswered is counted and reported when the answer comes.
+        if let Some(&key) = self.by_uid.get(uid) {
+            let binding = self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut());
+            match (binding, self.cluster.placed_by_uid(uid)) {
+                (Some(binding), Some(id)) => binding.placed = id,
+                _ => self.drop_waiting(key),
+            }
+        }
+        self.placed_pod_changed(old, &pod, now);
+    }
+
+    fn placed_pod_changed(&mut self, old: Option<PlacedRecord>, pod: &CompiledPod, now: Time) {
+        let Some(old) = old else {
+            self.wake(&ClusterEvent::AssignedPodAdd(&pod.placed), now);
+            return;
+        };
+        if self.cluster.node_name(old.node) != &*pod.node {
+            self.wake(&ClusterEvent::AssignedPodDelete(&old.pod), now);
+        }
+        if old.assumed {
+            self.wake(&ClusterEvent::AssignedPodAdd(&pod.placed), now);
+        } else if less(&old.pod.held, &pod.placed.held) {
+            self.wake(
+                &ClusterEvent::AssignedPodScaleDown(&old.pod, &pod.placed),
+                now,
+            );
+        }
+    }
+
+    fn pod_gone(&mut self, uid: &str, now: Time) {
+        self.quarantined.release_pod(uid);
+        if let Some(&key) = self.by_uid.get(uid) {
+            match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
+                Some(binding) => binding.gone = true,
+                None => self.drop_waiting(key),
+            }
+        }
+        if let Some(id) = self.cluster.placed_by_uid(uid) {
+            self.free(id, now);
+        }
+    }
+
+    /// Takes a placed pod off its node and tells those that wait for room.
+    pub(super) fn free(&mut self, id: crate::cluster::PlacedId, now: Time) {
+        if let Some(record) = self.cluster.remove(id) {
+            self.wake(&ClusterEvent::AssignedPodDelete(&record.pod), now);
+        }
+    }
+
+    fn unbound_pod(&mut self, pod: CompiledPod, now: Time) {
+        let profile = self
+            .profiles
+            .iter()
+            .position(|state| *state.profile.name == *pod.scheduler_name);
+        let (Some(profile), Some(waiting)) = (profile, pod.waiting) else {
+            return;
+        };
+        match self.by_uid.get(&pod.reference.uid) {
+            Some(&key) => {
+                let (version, terminating) = (pod.version, pod.terminating);
+                self.update_waiting(key, version, terminating, waiting, pod.placed, now);
+            }
+            // The watch is behind: the pod was seen bound already.
+            None if self.cluster.placed_by_uid(&pod.reference.uid).is_some() => {}
+            None => {
+                let key = PodKey(self.next_pod);
+                self.next_pod += 1;
+                let gated = self.is_gated(profile, &waiting);
+                let info = info(&waiting, gated);
+                let class = self.classes.join(profile, waiting.shape);
+                self.by_uid.insert(pod.reference.uid.clone(), key);
+                let hasher = BuildHasherDefault::<FxHasher>::default();
+                self.pods.insert(
+                    key,
+                    Waiting {
+                        hash: hasher.hash_one(&*pod.reference.uid),
+                        reference: pod.reference,
+                        profile,
+                        class,
+                        version: pod.version,
+                        priority: pod.priority,
+                        terminating: pod.terminating,
+                        info,
+                        placed: pod.placed,
+                        binding: None,
+                    },
+                );
+                self.queue.add(key, pod.priority, class, gated, now);
+            }
+        }
+    }
+
+    fn is_gated(&self, profile: usize, waiting: &WaitingPod) -> bool {
+        self.profiles[profile].profile.plugins().any(|(_, plugin)| {
+            plugin
+                .pre_enqueue()
+                .is_some_and(|point| point.pre_enqueue(waiting).is_some())
+        })
+    }
+
+    fn update_waiting(
+        &mut self,
+        key: PodKey,
+        version: u64,
+        terminating: bool,
+        waiting: WaitingPod,
+        placed: PlacedPod,
+        now: Time,
+    ) {
+        let Some(held) = self.pods.get_mut(&key) else {
+            return;
+        };
+        if version != 0 && version < held.version {
+            return;
+        }
+        held.version = version;
+        held.terminating = terminating;
+        held.placed = placed;
+        let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
+        let gated = self.is_gated(profile, &waiting);
+        let Some((_, old_shape)) = self.classes.get(old_class) else {
+            return;
+        };
+        let old_shape = Arc::clone(old_shape);
+        if let Some(held) = self.pods.get_mut(&key) {
+            held.info = info(&waiting, gated);
+        }
+        let changes: Vec<EventKind> = target_changes(&old_shape, &waiting.shape, was_gated, gated);
+        if *old_shape != waiting.shape {
+            let class = self.classes.join(profile, waiting.shape);
+            self.queue.set_class(key, class);
+            if let Some(held) = self.pods.get_mut(&key) {
+                held.class = class;
+            }
+            self.classes.leave(old_class);
+        }
+        if was_gated && !gated {
+            self.queue
+                .ungate(key, Cause::Event(EventKind::TargetPodGatesEliminated), now);
+            return;
+        }
+        for kind in changes {
+            let Some(queued) = self.queue.get(key) else {
+                return;
+            };
+            if queued.state != State::Unschedulable {
+                return;
+            }
+            let (class, rejectors) = (queued.class, queued.rejectors);
+            let event = ClusterEvent::TargetPod(kind);
+            if helps(&self.profiles, &self.classes, &event, class, rejectors) {
+                self.queue.wake_one(key, Cause::Event(kind), now);
+            }
+        }
+    }
+
+    /// Forgets a pod that waits.
+    pub(super) fn drop_waiting(&mut self, key: PodKey) {
+        self.unmark(key);
+        self.queue.remove(key);
+        if let Some(pod) = self.pods.remove(&key) {
+            self.by_uid.remove(&pod.reference.uid);
+            self.classes.leave(pod.class);
+        }
+    }
+}
+
+fn info(waiting: &WaitingPod, gated: bool) -> WaitingInfo {
+    WaitingInfo {
+        gated,
+        nominated_node: waiting.nominated_node.clone(),
+        condition: waiting.condition.clone(),
+        generation: waiting.generation,
+        never_preempts: waiting.never_preempts,
+    }
+}
+
+/// Whether some amount is smaller than it was, or gone.
+fn less(old: &Requests, new: &Requests) -> bool {
+    old.cpu > new.cpu
+        || old.memory > new.memory
+        || old.ephemeral_storage > new.ephemeral_storage
+        || old
+            .scalars
+            .iter()
+            .any(|(name, amount)| *amount > new.get(name))
+}
+
+/// What changed about the waiting pod itself. Source: `framework.PodSchedulingPropertiesChange`.
+fn target_changes(old: &PodShape, new: &PodShape, was_gated: bool, gated: bool) -> Vec<EventKind> {
+    let mut changes = Vec::new();
+    if less(&old.wanted, &new.wanted) {
+        changes.push(EventKind::TargetPodScaleDown);
+    }
+    if was_gated && !gated {
+        changes.push(EventKind::TargetPodGatesEliminated);
+    }
+    if old.tolerations.len() != new.tolerations.len() {
+        changes.push(EventKind::TargetPodToleration);
+    }
+    if changes.is_empty() {
+        changes.push(EventKind::TargetPodUpdate);
+    }
+    changes
+}

@@ -1,0 +1,288 @@
+//! One pod's scheduling cycle: filter, score, choose, assume, send. Source:
+//! `pkg/scheduler/schedule_one.go`.
+
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::waiting::Binding;
+use super::{Action, Engine, EventKind, PodEvent, ProfileState};
+use crate::cluster::{Cluster, NodeId, NodeSet};
+use crate::framework::{
+    Choice, Diagnosis, Evaluation, PermitAnswer, PluginSet, Profile, ReasonCounts,
+};
+use crate::model::{PodShape, Time};
+use crate::preemption::{self, Verdict};
+use crate::queue::PodKey;
+use crate::telemetry::metrics::{ExtensionPoint, Status};
+
+impl Engine {
+    pub(super) fn cycle(&mut self, key: PodKey, now: Time, started: f64) {
+        self.unmark(key);
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let (profile, class) = (pod.profile, pod.class);
+        if pod.terminating {
+            self.skip_terminating(key);
+            return;
+        }
+        if self.cluster.node_count() == 0 {
+            self.failed(key, now, started, Failure::no_nodes());
+            return;
+        }
+        let Some((_, shape)) = self.classes.get(class) else {
+            return;
+        };
+        let shape = Arc::clone(shape);
+        let mut evaluation = self.classes.lend(class);
+        let choice = self.place(key, profile, &shape, &mut evaluation);
+        self.metrics.algorithm((self.stopwatch)() - started);
+        match choice {
+            Some(choice) => {
+                self.classes.give_back(class, evaluation);
+                self.commit(key, &shape, choice, now, started);
+            }
+            None => {
+                let failure = self.unschedulable(key, profile, &shape, &evaluation);
+                self.classes.give_back(class, evaluation);
+                self.failed(key, now, started, failure);
+            }
+        }
+    }
+
+    /// Finds the best node.
+    fn place(
+        &self,
+        key: PodKey,
+        profile: usize,
+        shape: &PodShape,
+        evaluation: &mut Evaluation,
+    ) -> Option<Choice> {
+        let pod = self.pods.get(&key)?;
+        let state = &self.profiles[profile];
+        // The room that preemption made for this pod is on its nominated node, so that this one is
+        // taken if it fits, without comparing it to others.
+        if let Some(node) = self.nominated(&state.profile, shape, &pod.info.nominated_node) {
+            return Some(Choice {
+                node,
+                total: 0,
+                feasible: 1,
+            });
+        }
+        let begin = (self.stopwatch)();
+        evaluation.filter(&state.profile, shape, &self.cluster);
+        let filtered = (self.stopwatch)();
+        let found = !evaluation.feasible().is_empty();
+        let status = if found {
+            Status::Success
+        } else {
+            Status::Unschedulable
+        };
+        state
+            .metrics
+            .extension_point(ExtensionPoint::Filter, status, filtered - begin);
+        count_evaluations(state, evaluation.skipped(), ExtensionPoint::Filter);
+        if !found {
+            return None;
+        }
+        let choice = if evaluation.feasible().is_at_most(1) {
+            let node = evaluation.feasible().iter().next()?;
+            Some(Choice {
+                node,
+                total: 0,
+                feasible: 1,
+            })
+        } else {
+            evaluation.score(&state.profile, shape, &self.cluster);
+            count_evaluations(state, PluginSet::default(), ExtensionPoint::Score);
+            evaluation.choose(&self.cluster, pod.hash ^ self.seed)
+        };
+        let scored = (self.stopwatch)();
+        state
+            .metrics
+            .extension_point(ExtensionPoint::Score, Status::Success, scored - filtered);
+        choice
+    }
+
+    fn nominated(&self, profile: &Profile, shape: &PodShape, name: &str) -> Option<NodeId> {
+        if name.is_empty() {
+            return None;
+        }
+        let node = self.cluster.node_id(name)?;
+        fits(profile, shape, &self.cluster, node).then_some(node)
+    }
+
+    /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
+    fn commit(&mut self, key: PodKey, shape: &PodShape, choice: Choice, now: Time, started: f64) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let state = &self.profiles[pod.profile];
+        if let Some((plugins, reason)) = refused(&state.profile, shape, choice.node, &self.cluster)
+        {
+            let mut counts = ReasonCounts::default();
+            counts.add(reason.into(), 1);
+            let reasons = counts.text().unwrap_or_default();
+            let message = format!("0/1 nodes are available: {reasons}.");
+            self.failed(key, now, started, Failure::rejected(message, plugins));
+            return;
+        }
+        let node: Arc<str> = self.cluster.node_name(choice.node).into();
+        let reference = Arc::clone(&pod.reference);
+        let placed = self
+            .cluster
+            .assume(&reference, pod.priority, &pod.placed, choice.node);
+        let sent = (self.stopwatch)();
+        let id = self.effect(
+            reference,
+            Action::Bind {
+                node: Arc::clone(&node),
+            },
+        );
+        self.awaited.insert(id, key);
+        if let Some(pod) = self.pods.get_mut(&key) {
+            pod.binding = Some(Binding {
+                placed,
+                node,
+                started,
+                sent,
+                gone: false,
+            });
+        }
+    }
+
+    /// Why nothing took the pod, in kube-scheduler's words.
+    fn unschedulable(
+        &mut self,
+        key: PodKey,
+        profile: usize,
+        shape: &PodShape,
+        evaluation: &Evaluation,
+    ) -> Failure {
+        let state = &self.profiles[profile];
+        let mut message = format!("0/{} nodes are available:", self.cluster.node_count());
+        if let Some(reasons) = evaluation.reasons(&state.profile, &self.cluster) {
+            message.push(' ');
+            message.push_str(&reasons);
+            message.push('.');
+        }
+        let Some(pod) = self.pods.get(&key) else {
+            return Failure::rejected(message, evaluation.rejectors());
+        };
+        // After a refusal by PreFilter upstream adds nothing of use here.
+        let mut clear_nomination = false;
+        if evaluation.rejection().is_none() {
+            let begin = (self.stopwatch)();
+            let (priority, never) = (pod.priority, pod.info.never_preempts);
+            let verdict = preemption::explain(
+                &mut self.cluster,
+                &state.profile,
+                shape,
+                priority,
+                never,
+                evaluation,
+            );
+            self.metrics.preemption_attempt();
+            state.metrics.extension_point(
+                ExtensionPoint::PostFilter,
+                Status::Unschedulable,
+                (self.stopwatch)() - begin,
+            );
+            if let Verdict::Hopeless(words) = verdict {
+                message.push(' ');
+                message.push_str(&words);
+                // Not being eligible keeps a nomination, having no candidate ends it.
+                clear_nomination = !never;
+            }
+        }
+        Failure {
+            clear_nomination,
+            ..Failure::rejected(message, evaluation.rejectors())
+        }
+    }
+
+    fn skip_terminating(&mut self, key: PodKey) {
+        if let Some(pod) = self.pods.get(&key) {
+            let reference = Arc::clone(&pod.reference);
+            let scheduler_name = Arc::clone(&self.profiles[pod.profile].profile.name);
+            let note = format!("skip schedule deleting pod: {reference}").into();
+            let kind = EventKind::FailedScheduling;
+            self.effect(
+                reference,
+                Action::Emit(PodEvent {
+                    kind,
+                    scheduler_name,
+                    note,
+                }),
+            );
+        }
+        self.drop_waiting(key);
+    }
+
+    /// The pod is no longer counted as waiting because of its rejectors.
+    pub(super) fn unmark(&mut self, key: PodKey) {
+        let rejectors = self.queue.take_rejectors(key);
+        if let Some(pod) = self.pods.get(&key) {
+            for plugin in rejectors.iter() {
+                self.profiles[pod.profile].plugins[plugin.index()].unschedulable(-1);
+            }
+        }
+    }
+}
+
+/// Whether the pod fits this one node.
+fn fits(profile: &Profile, shape: &PodShape, cluster: &Cluster, node: NodeId) -> bool {
+    let mut left = NodeSet::single(node);
+    profile.revalidate(shape, cluster, &mut left, &mut Diagnosis::default());
+    !left.is_empty()
+}
+
+/// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
+fn refused(
+    profile: &Profile,
+    shape: &PodShape,
+    node: NodeId,
+    cluster: &Cluster,
+) -> Option<(PluginSet, String)> {
+    let mut answer = None;
+    for (index, plugin) in profile.plugins() {
+        if let Some(Err(reason)) = plugin
+            .reserve()
+            .map(|point| point.reserve(shape, node, cluster))
+        {
+            answer = Some((index, reason));
+            break;
+        }
+    }
+    if answer.is_none() {
+        answer = profile.plugins().find_map(|(index, plugin)| {
+            match plugin.permit()?.permit(shape, node, cluster) {
+                PermitAnswer::Allow => None,
+                PermitAnswer::Reject(reason) => Some((index, reason)),
+            }
+        });
+    }
+    let (index, reason) = answer?;
+    let reserving: Vec<_> = profile
+        .plugins()
+        .filter_map(|(_, plugin)| plugin.reserve())
+        .collect();
+    for point in reserving.into_iter().rev() {
+        point.unreserve(shape, node, cluster);
+    }
+    let mut plugins = PluginSet::default();
+    plugins.insert(index);
+    Some((plugins, reason))
+}
+
+fn count_evaluations(state: &ProfileState, skipped: PluginSet, point: ExtensionPoint) {
+    for (index, plugin) in state.profile.plugins() {
+        let serves = match point {
+            ExtensionPoint::Filter => plugin.filter().is_some(),
+            _ => plugin.score().is_some(),
+        };
+        if serves && !skipped.contains(index) {
+            state.plugins[index.index()].evaluated(point, 1);
+        }
+    }
+}

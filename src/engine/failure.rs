@@ -1,0 +1,104 @@
+//! What happens when an attempt fails: metric, requeue, event, status. Source:
+//! `handleSchedulingFailure`.
+
+use std::sync::Arc;
+
+use super::{Action, ConditionReason, Engine, EventKind, PodEvent, StatusPatch};
+use crate::framework::PluginSet;
+use crate::model::{PodCondition, Time};
+use crate::queue::PodKey;
+use crate::telemetry::metrics::AttemptResult;
+
+/// A failed attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) reason: ConditionReason,
+    pub(super) message: String,
+    /// Who rejected the pod; nobody when it was an error.
+    pub(super) rejectors: PluginSet,
+    pub(super) clear_nomination: bool,
+}
+
+impl Failure {
+    pub(super) fn no_nodes() -> Self {
+        Self {
+            reason: ConditionReason::Unschedulable,
+            message: "no nodes available to schedule pods".to_owned(),
+            rejectors: PluginSet::default(),
+            clear_nomination: true,
+        }
+    }
+
+    pub(super) fn rejected(message: String, rejectors: PluginSet) -> Self {
+        Self {
+            reason: ConditionReason::Unschedulable,
+            message,
+            rejectors,
+            clear_nomination: false,
+        }
+    }
+
+    pub(super) fn error(message: String) -> Self {
+        Self {
+            reason: ConditionReason::SchedulerError,
+            message,
+            rejectors: PluginSet::default(),
+            clear_nomination: true,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn failed(&mut self, key: PodKey, now: Time, started: f64, failure: Failure) {
+        let Some(pod) = self.pods.get_mut(&key) else {
+            return;
+        };
+        let state = &self.profiles[pod.profile];
+        let result = match failure.reason {
+            ConditionReason::Unschedulable => AttemptResult::Unschedulable,
+            ConditionReason::SchedulerError => AttemptResult::Error,
+        };
+        state.metrics.attempt(result, (self.stopwatch)() - started);
+        for plugin in failure.rejectors.iter() {
+            state.plugins[plugin.index()].unschedulable(1);
+        }
+        self.queue.reject(key, failure.rejectors, now);
+
+        let message: Arc<str> = failure.message.into();
+        let reference = Arc::clone(&pod.reference);
+        let event = PodEvent {
+            kind: EventKind::FailedScheduling,
+            scheduler_name: Arc::clone(&state.profile.name),
+            note: Arc::clone(&message),
+        };
+        let patch = StatusPatch {
+            reason: failure.reason,
+            message: Arc::clone(&message),
+            observed_generation: pod.info.generation,
+            transition: pod
+                .info
+                .condition
+                .as_ref()
+                .is_none_or(|held| &*held.status != "False"),
+            clear_nomination: failure.clear_nomination && !pod.info.nominated_node.is_empty(),
+        };
+        let condition = PodCondition {
+            status: "False".into(),
+            reason: failure.reason.as_str().into(),
+            message: (&*message).into(),
+        };
+        let news = patch.clear_nomination || pod.info.condition.as_ref() != Some(&condition);
+        if news {
+            // What was sent counts as stored until the outcome or the watch says otherwise.
+            pod.info.condition = Some(condition);
+            if patch.clear_nomination {
+                pod.info.nominated_node = Box::default();
+            }
+        }
+        self.effect(Arc::clone(&reference), Action::Emit(event));
+        if news {
+            let id = self.effect(reference, Action::PatchStatus(patch));
+            self.awaited.insert(id, key);
+        }
+    }
+}

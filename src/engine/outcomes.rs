@@ -1,0 +1,106 @@
+//! What became of the effects.
+
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::{Action, EffectId, Engine, EventKind, Outcome, PodEvent};
+use crate::cluster::PlacedId;
+use crate::model::Time;
+use crate::queue::PodKey;
+use crate::telemetry::metrics::{AttemptResult, ExtensionPoint, Status};
+
+impl Engine {
+    /// Takes in what became of an effect.
+    pub fn complete(&mut self, id: EffectId, outcome: Outcome, now: Time) {
+        let Some(key) = self.awaited.remove(&id) else {
+            return;
+        };
+        let Some(pod) = self.pods.get_mut(&key) else {
+            return;
+        };
+        match (pod.binding.take(), outcome) {
+            (None, Outcome::Done | Outcome::PodGone) => {}
+            // The status was not written: the next attempt writes it again.
+            (None, Outcome::Failed(_)) => pod.info.condition = None,
+            (Some(binding), Outcome::Done) => {
+                let Some(pod) = self.pods.get(&key) else {
+                    return;
+                };
+                let state = &self.profiles[pod.profile];
+                let finished = (self.stopwatch)();
+                state
+                    .metrics
+                    .attempt(AttemptResult::Scheduled, finished - binding.started);
+                let took = finished - binding.sent;
+                state
+                    .metrics
+                    .extension_point(ExtensionPoint::Bind, Status::Success, took);
+                if let Some(queued) = self.queue.get(key) {
+                    let waited = queued
+                        .first_attempt
+                        .map_or(0.0, |first| now.since(first).as_secs_f64());
+                    self.metrics.sli(queued.attempts, waited);
+                    if queued.flushed {
+                        self.metrics.scheduled_after_flush();
+                    }
+                }
+                let reference = Arc::clone(&pod.reference);
+                let event = PodEvent {
+                    kind: EventKind::Scheduled,
+                    scheduler_name: Arc::clone(&state.profile.name),
+                    note: format!("Successfully assigned {reference} to {}", binding.node).into(),
+                };
+                self.effect(reference, Action::Emit(event));
+                self.drop_waiting(key);
+            }
+            (Some(binding), Outcome::PodGone) => {
+                self.forget(binding.placed, now);
+                self.drop_waiting(key);
+            }
+            (Some(binding), Outcome::Failed(_)) if binding.gone => {
+                self.forget(binding.placed, now);
+                self.drop_waiting(key);
+            }
+            (Some(binding), Outcome::Failed(text)) => {
+                self.bind_failed(key, &binding, text, now);
+            }
+        }
+    }
+
+    fn bind_failed(
+        &mut self,
+        key: PodKey,
+        binding: &super::waiting::Binding,
+        text: String,
+        now: Time,
+    ) {
+        if let Some(pod) = self.pods.get(&key) {
+            let took = (self.stopwatch)() - binding.sent;
+            let metrics = &self.profiles[pod.profile].metrics;
+            metrics.extension_point(ExtensionPoint::Bind, Status::Error, took);
+        }
+        // Somebody else bound the pod meanwhile, and the watch has said so: it is settled.
+        if self
+            .cluster
+            .placed(binding.placed)
+            .is_some_and(|placed| !placed.assumed)
+        {
+            self.drop_waiting(key);
+            return;
+        }
+        let message = format!("running Bind plugin \"DefaultBinder\": {text}");
+        self.failed(key, now, binding.started, Failure::error(message));
+        self.forget(binding.placed, now);
+    }
+
+    /// Takes back an assumption, unless the watch has confirmed it meanwhile.
+    fn forget(&mut self, placed: PlacedId, now: Time) {
+        if self
+            .cluster
+            .placed(placed)
+            .is_some_and(|placed| placed.assumed)
+        {
+            self.free(placed, now);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A pod that waits or is being bound.
+
+use std::sync::Arc;
+
+use crate::cluster::PlacedId;
+use crate::model::{PlacedPod, PodCondition, PodRef};
+use crate::queue::ClassId;
+
+/// What the engine keeps of a pod until it is bound.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) reference: Arc<PodRef>,
+    pub(super) profile: usize,
+    pub(super) class: ClassId,
+    pub(super) version: u64,
+    pub(super) priority: i32,
+    pub(super) terminating: bool,
+    pub(super) info: WaitingInfo,
+    pub(super) placed: PlacedPod,
+    /// A hash of the uid, which decides between equal scores.
+    pub(super) hash: u64,
+    /// The bind that is under way.
+    pub(super) binding: Option<Binding>,
+}
+
+/// The parts of [`crate::model::WaitingPod`] that are not its class.
+#[derive(Clone, Debug)]
+pub(super) struct WaitingInfo {
+    pub(super) gated: bool,
+    pub(super) nominated_node: Box<str>,
+    pub(super) condition: Option<PodCondition>,
+    pub(super) generation: Option<i64>,
+    pub(super) never_preempts: bool,
+}
+
+/// A bind under way.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub(super) placed: PlacedId,
+    pub(super) node: Arc<str>,
+    /// When the cycle began, for metrics.
+    pub(super) started: f64,
+    /// When the bind left the engine, for metrics.
+    pub(super) sent: f64,
+    /// The pod was deleted meanwhile; only the answer is still awaited.
+    pub(super) gone: bool,
+}

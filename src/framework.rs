@@ -1,0 +1,19 @@
+//! What a plugin is, and how a profile's plugins are run over sets of nodes.
+
+mod diagnosis;
+mod evaluation;
+mod events;
+mod plugin;
+mod profile;
+
+pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
+pub use evaluation::{Choice, Evaluation};
+pub use events::{ClusterEvent, EventKind, EventSet, node_changes};
+pub use plugin::{
+    Filter, Normalize, Permit, PermitAnswer, Plugin, PreEnqueue, PreFilter, PreFilterAnswer,
+    Reserve, Score,
+};
+pub use profile::{PluginIndex, PluginSet, PreFilterRejection, Profile};
+
+/// The highest score a plugin gives after normalising.
+pub const MAX_SCORE: i64 = 100;

@@ -1,0 +1,362 @@
+//! What a profile's plugins say about a class of pods, kept up to date node by node.
+//!
+//! The first evaluation of a class looks at every node. After that only the nodes that changed are
+//! filtered and scored again, which is what makes the thousandth pod of a job cheap. The answers
+//! must always be those that a fresh evaluation would give.
+
+use super::profile::{Narrowed, PreFiltered};
+use super::{
+    Code, Diagnosis, Normalize, PluginIndex, PluginSet, PreFilterRejection, Profile, Reason,
+    ReasonCounts,
+};
+use crate::cluster::{Cluster, LogPosition, NodeId, NodeSet};
+use crate::model::PodShape;
+
+/// The node that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which.
+    pub node: NodeId,
+    /// Its weighted score.
+    pub total: i64,
+    /// How many nodes were feasible.
+    pub feasible: usize,
+}
+
+/// A column of raw scores that is normalised over the feasible nodes when somebody asks.
+#[derive(Clone, Debug)]
+struct RawColumn {
+    plugin: PluginIndex,
+    weight: i64,
+    normalize: Normalize,
+    raw: Vec<i64>,
+}
+
+/// The cached answers for one class of pods.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation {
+    position: Option<LogPosition>,
+    narrowed: Option<Narrowed>,
+    rejection: Option<PreFilterRejection>,
+    skipped: PluginSet,
+    feasible: NodeSet,
+    diagnosis: Diagnosis,
+    /// Nodes that were filtered again and still want scoring.
+    unscored: NodeSet,
+    /// Weighted sum of the scores that need no normalising, by node index.
+    fixed: Vec<i64>,
+    raw: Vec<RawColumn>,
+    epochs: Vec<u64>,
+    scratch: Vec<i64>,
+    /// How many nodes were filtered, ever: what a decision costs, whatever the machine.
+    touched: u64,
+}
+
+impl Evaluation {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.position = None;
+        self.narrowed = None;
+        self.rejection = None;
+        self.skipped = PluginSet::default();
+        self.feasible.clear();
+        self.diagnosis.clear();
+        self.unscored.clear();
+        self.raw.clear();
+        self.epochs.clear();
+        self.touched = 0;
+    }
+
+    /// Filters the nodes that changed since the last time, or all of them.
+    pub fn filter(&mut self, profile: &Profile, pod: &PodShape, cluster: &Cluster) {
+        let (narrowed, skipped) = match profile.pre_filter(pod, cluster) {
+            PreFiltered::Rejected(rejection) => {
+                *self = Self {
+                    rejection: Some(rejection),
+                    ..Self::default()
+                };
+                return;
+            }
+            PreFiltered::Nodes { narrowed, skipped } => (narrowed, skipped),
+        };
+        let changed = match self
+            .position
+            .and_then(|position| cluster.changes().since(position))
+        {
+            // Past this many changes a pass over all nodes is as cheap.
+            Some(changed)
+                if changed.len() <= cluster.node_slots() / 4 + 1
+                    && self.rejection.is_none()
+                    && self.narrowed == narrowed
+                    && self.skipped == skipped =>
+            {
+                Some(changed)
+            }
+            _ => None,
+        };
+        self.position = Some(cluster.changes().position());
+        self.skipped = skipped;
+        let mut left = NodeSet::new();
+        match changed {
+            Some([]) => return,
+            Some(changed) => {
+                for &node in changed {
+                    left.insert(node);
+                }
+                self.diagnosis.forget(&left);
+                self.feasible.subtract(&left);
+                self.unscored.subtract(&left);
+                left.intersect(cluster.nodes());
+            }
+            None => {
+                self.rejection = None;
+                self.diagnosis.clear();
+                self.feasible.clear();
+                self.unscored.clear();
+                left.assign(cluster.nodes());
+                self.narrowed = narrowed;
+            }
+        }
+        if let Some(narrowed) = &self.narrowed {
+            left.intersect(&narrowed.nodes);
+        }
+        self.touched += left.len() as u64;
+        profile.filter(pod, cluster, self.skipped, &mut left, &mut self.diagnosis);
+        self.feasible.union(&left);
+        self.unscored.union(&left);
+    }
+
+    /// The nodes the pod fits. Current after [`Self::filter`].
+    pub fn feasible(&self) -> &NodeSet {
+        &self.feasible
+    }
+
+    /// Why the others do not fit.
+    pub fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
+    }
+
+    /// The refusal of a PreFilter, if one refused.
+    pub fn rejection(&self) -> Option<&PreFilterRejection> {
+        self.rejection.as_ref()
+    }
+
+    /// The plugins whose Filter has nothing to say about the pod.
+    pub fn skipped(&self) -> PluginSet {
+        self.skipped
+    }
+
+    /// How many nodes were filtered so far.
+    pub fn touched(&self) -> u64 {
+        self.touched
+    }
+
+    /// Bytes of the columns, for bounding how many classes are kept.
+    pub fn bytes(&self) -> usize {
+        let columns = 1 + self.raw.len();
+        self.fixed.capacity() * size_of::<i64>() * columns
+    }
+
+    /// Scores the feasible nodes that were not scored since they changed.
+    pub fn score(&mut self, profile: &Profile, pod: &PodShape, cluster: &Cluster) {
+        let scores = || {
+            profile.scores.iter().filter_map(|&(index, weight)| {
+                let score = profile.plugin(index).score()?;
+                (!score.skips(pod)).then_some((index, weight, score))
+            })
+        };
+        let mut moved = self.epochs.len() != scores().count();
+        if moved {
+            self.epochs = vec![0; scores().count()];
+            self.raw.clear();
+        }
+        for (held, (_, _, score)) in self.epochs.iter_mut().zip(scores()) {
+            let epoch = score.epoch(pod, cluster);
+            moved |= *held != epoch;
+            *held = epoch;
+        }
+        let slots = cluster.node_slots();
+        if self.fixed.len() < slots {
+            self.fixed.resize(slots, 0);
+            self.scratch.resize(slots, 0);
+        }
+        if moved {
+            self.unscored.assign(&self.feasible);
+        }
+        if self.unscored.is_empty() {
+            return;
+        }
+        for node in self.unscored.iter() {
+            self.fixed[node.index()] = 0;
+        }
+        for (index, weight, score) in scores() {
+            let normalize = score.normalize();
+            if normalize == Normalize::Kept {
+                score.score(pod, cluster, &self.unscored, &mut self.scratch);
+                for node in self.unscored.iter() {
+                    self.fixed[node.index()] += weight * self.scratch[node.index()];
+                }
+            } else {
+                let known = self.raw.iter().position(|column| column.plugin == index);
+                let place = known.unwrap_or_else(|| {
+                    self.raw.push(RawColumn {
+                        plugin: index,
+                        weight,
+                        normalize,
+                        raw: Vec::new(),
+                    });
+                    self.raw.len() - 1
+                });
+                let column = &mut self.raw[place].raw;
+                column.resize(slots.max(column.len()), 0);
+                score.score(pod, cluster, &self.unscored, column);
+            }
+        }
+        self.unscored.clear();
+    }
+
+    /// The best node. Equal scores are decided by a hash of the pod and the node, so that load
+    /// spreads as with kube-scheduler's arbitrary choice and yet every run can be replayed.
+    pub fn choose(&self, cluster: &Cluster, tie_seed: u64) -> Option<Choice> {
+        let mut constant = 0;
+        let mut varying: Vec<(&RawColumn, i64)> = Vec::new();
+        for column in &self.raw {
+            let max = self.max_raw(column);
+            if max == 0 {
+                constant += column.weight * column.normalize.apply(0, 0);
+            } else {
+                varying.push((column, max));
+            }
+        }
+        let hashes = cluster.name_hashes();
+        let mut best: Option<(NodeId, i64)> = None;
+        let mut best_hash = None;
+        let mut feasible = 0;
+        for node in self.feasible.iter() {
+            feasible += 1;
+            let index = node.index();
+            let mut total = self.fixed[index];
+            for &(column, max) in &varying {
+                total += column.weight * column.normalize.apply(column.raw[index], max);
+            }
+            match best {
+                Some((_, held)) if total < held => {}
+                Some((other, held)) if total == held => {
+                    let hash_of = |node: NodeId| mix(tie_seed ^ hashes[node.index()]);
+                    let held_hash = *best_hash.get_or_insert_with(|| hash_of(other));
+                    let hash = hash_of(node);
+                    if hash > held_hash {
+                        best = Some((node, total));
+                        best_hash = Some(hash);
+                    }
+                }
+                _ => {
+                    best = Some((node, total));
+                    best_hash = None;
+                }
+            }
+        }
+        best.map(|(node, total)| Choice {
+            node,
+            total: total + constant,
+            feasible,
+        })
+    }
+
+    /// The weighted score that each plugin gave a feasible node, with the plugin. Current after
+    /// [`Self::score`]; meant for explaining, not for deciding.
+    pub fn scores(
+        &self,
+        profile: &Profile,
+        pod: &PodShape,
+        cluster: &Cluster,
+        node: NodeId,
+    ) -> Vec<(PluginIndex, i64)> {
+        let single = NodeSet::single(node);
+        let mut column = vec![0; cluster.node_slots()];
+        (profile.scores.iter())
+            .filter_map(|&(index, weight)| {
+                let score = profile.plugin(index).score()?;
+                if score.skips(pod) {
+                    return None;
+                }
+                if let Some(raw) = self.raw.iter().find(|column| column.plugin == index) {
+                    let value = raw
+                        .normalize
+                        .apply(raw.raw[node.index()], self.max_raw(raw));
+                    return Some((index, weight * value));
+                }
+                score.score(pod, cluster, &single, &mut column);
+                Some((index, weight * column[node.index()]))
+            })
+            .collect()
+    }
+
+    fn max_raw(&self, column: &RawColumn) -> i64 {
+        self.feasible
+            .iter()
+            .map(|node| column.raw[node.index()])
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The plugins to which the pod owes that it does not fit.
+    pub fn rejectors(&self) -> PluginSet {
+        if let Some(rejection) = &self.rejection {
+            return rejection.plugins;
+        }
+        let mut plugins = self.diagnosis.rejectors();
+        if let Some(narrowed) = &self.narrowed {
+            for plugin in narrowed.plugins.iter() {
+                plugins.insert(plugin);
+            }
+        }
+        plugins
+    }
+
+    /// The text after `0/N nodes are available:` up to what PostFilter adds. Source:
+    /// `framework.FitError.Error`.
+    pub fn reasons(&self, profile: &Profile, cluster: &Cluster) -> Option<String> {
+        if let Some(rejection) = &self.rejection {
+            return Some(rejection.message.clone());
+        }
+        let mut counts: ReasonCounts = self.diagnosis.count();
+        if let Some(narrowed) = &self.narrowed {
+            let mut outside = cluster.nodes().clone();
+            outside.subtract(&narrowed.nodes);
+            let names = profile.names(narrowed.plugins);
+            counts.add(
+                format!("node(s) didn't satisfy plugin(s) {names}").into(),
+                outside.len(),
+            );
+        }
+        counts.text()
+    }
+
+    /// Why the nominated node alone does not fit, if it does not.
+    pub fn code_of(&self, node: NodeId) -> Option<Code> {
+        if self.feasible.contains(node) {
+            None
+        } else if self.diagnosis.rejected().contains(node) && !self.diagnosis.is_unresolvable(node)
+        {
+            Some(Code::Unschedulable)
+        } else {
+            Some(Code::Unresolvable)
+        }
+    }
+
+    /// The reasons given for one node.
+    pub fn reasons_for(&self, node: NodeId) -> impl Iterator<Item = &Reason> {
+        self.diagnosis.reasons_for(node)
+    }
+}
+
+/// The finaliser of splitmix64: every bit of the input reaches every bit of the output.
+pub(super) const fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests;

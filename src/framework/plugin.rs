@@ -1,0 +1,163 @@
+//! The extension points, over sets of nodes.
+
+use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE};
+use crate::cluster::{Cluster, NodeId, NodeSet};
+use crate::model::{PodShape, WaitingPod};
+
+/// A plugin: a name, the extension points it serves, and what can cure its refusals.
+pub trait Plugin: Send + Sync {
+    /// The name, which configuration files, metrics and messages use.
+    fn name(&self) -> &'static str;
+
+    /// Holds pods back before they enter the queue.
+    fn pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
+        None
+    }
+
+    /// Looks at the pod once before any node is filtered.
+    fn pre_filter(&self) -> Option<&dyn PreFilter> {
+        None
+    }
+
+    /// Takes out nodes that the pod cannot run on.
+    fn filter(&self) -> Option<&dyn Filter> {
+        None
+    }
+
+    /// Rates the nodes that are left.
+    fn score(&self) -> Option<&dyn Score> {
+        None
+    }
+
+    /// Books what the decision takes outside the cluster's own columns.
+    fn reserve(&self) -> Option<&dyn Reserve> {
+        None
+    }
+
+    /// Has the last word before the decision leaves.
+    fn permit(&self) -> Option<&dyn Permit> {
+        None
+    }
+
+    /// The events that may cure a refusal of this plugin.
+    fn events(&self) -> EventSet {
+        EventSet::default()
+    }
+
+    /// Whether this event may cure this pod's refusal (upstream's queueing hint). Asked only for
+    /// events of [`Self::events`]. A wrong no leaves the pod waiting; a wrong yes costs an attempt.
+    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+        let _ = (event, pod);
+        true
+    }
+}
+
+/// Holds pods back before they enter the queue.
+pub trait PreEnqueue {
+    /// Why the pod must not be considered yet; None lets it in.
+    fn pre_enqueue(&self, pod: &WaitingPod) -> Option<String>;
+}
+
+/// What a PreFilter says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreFilterAnswer {
+    /// Filter as usual.
+    Proceed,
+    /// This plugin's Filter has nothing to say about the pod.
+    Skip,
+    /// Only these nodes come into question.
+    Narrow(NodeSet),
+    /// No node comes into question, whatever happens to other pods.
+    Reject(String),
+}
+
+/// Looks at the pod once before any node is filtered.
+pub trait PreFilter {
+    /// What it says about the pod.
+    fn pre_filter(&self, pod: &PodShape, cluster: &Cluster) -> PreFilterAnswer;
+}
+
+/// Takes out nodes that the pod cannot run on.
+///
+/// Plugins run in the profile's order and each sees only what the ones before it left, so that
+/// every node is rejected by its first failing plugin.
+pub trait Filter {
+    /// Removes from `left` what must go and says why. The work must be in proportion to `left` or to
+    /// an index, since sets of one node are asked about all the time.
+    fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis);
+}
+
+/// How raw scores become scores of 0 to 100 over the feasible nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalize {
+    /// The raw score is the score.
+    Kept,
+    /// In proportion to the largest; all 0 when that is 0 (helper.DefaultNormalizeScore).
+    ByMax,
+    /// 100 minus that; all 100 when the largest is 0.
+    ByMaxReversed,
+}
+
+impl Normalize {
+    /// The score of a raw score, given the largest one.
+    pub fn apply(self, raw: i64, max: i64) -> i64 {
+        match self {
+            Self::Kept => raw,
+            Self::ByMax if max == 0 => 0,
+            Self::ByMax => raw * MAX_SCORE / max,
+            Self::ByMaxReversed if max == 0 => MAX_SCORE,
+            Self::ByMaxReversed => MAX_SCORE - raw * MAX_SCORE / max,
+        }
+    }
+}
+
+/// Rates nodes.
+pub trait Score {
+    /// Whether the plugin has nothing to say about the pod (PreScore answers Skip).
+    fn skips(&self, pod: &PodShape) -> bool {
+        let _ = pod;
+        false
+    }
+
+    /// Writes a raw score for each node of `nodes` into `column`, by node index.
+    fn score(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]);
+
+    /// How raw scores are normalised.
+    fn normalize(&self) -> Normalize {
+        Normalize::Kept
+    }
+
+    /// A number that moves whenever scores of nodes may have changed that did not change themselves.
+    fn epoch(&self, pod: &PodShape, cluster: &Cluster) -> u64 {
+        let _ = (pod, cluster);
+        0
+    }
+}
+
+/// Books what a decision takes outside the cluster's own columns.
+pub trait Reserve: Send + Sync {
+    /// Books it; an error is a refusal.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the node cannot be had after all.
+    fn reserve(&self, pod: &PodShape, node: NodeId, cluster: &Cluster) -> Result<(), String>;
+
+    /// Gives it back. Also called for a reservation that failed; must bear being called twice.
+    fn unreserve(&self, pod: &PodShape, node: NodeId, cluster: &Cluster);
+}
+
+/// What Permit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PermitAnswer {
+    /// Bind it.
+    Allow,
+    /// Do not, for this reason.
+    Reject(String),
+}
+
+/// Has the last word before the decision leaves.
+pub trait Permit: Send + Sync {
+    /// What it says.
+    fn permit(&self, pod: &PodShape, node: NodeId, cluster: &Cluster) -> PermitAnswer;
+}

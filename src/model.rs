@@ -1,0 +1,22 @@
+//! What a scheduler sees: objects compiled into exact integers and small vectors.
+//!
+//! The API's text is read here once; nothing above this room parses quantities or operators.
+
+mod affinity;
+mod node;
+mod pod;
+pub mod quantity;
+mod requests;
+mod taint;
+mod time;
+
+pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
+pub use node::{Image, NodeModel};
+pub use pod::{
+    CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, Unsupported,
+    WaitingPod,
+};
+pub use quantity::Quantity;
+pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};
+pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
+pub use time::Time;

@@ -1,0 +1,187 @@
+//! NodeAffinity: nodeSelector, required and preferred node affinity. Source:
+//! `plugins/nodeaffinity`.
+
+use crate::cluster::{Cluster, LabelIndex, NodeSet};
+use crate::framework::{
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, PreFilter,
+    PreFilterAnswer, Reason, Score,
+};
+use crate::model::{LabelView, NodeTerm, Operator, PodShape, Requirement};
+
+const REASON: Reason = Reason::Text("node(s) didn't match Pod's node affinity/selector");
+
+/// Up to this many nodes are asked one by one; more go through the label index.
+const ONE_BY_ONE: usize = 8;
+
+/// Matches pods to nodes by labels and names.
+pub struct NodeAffinity;
+
+fn matches(pod: &PodShape, node: &impl LabelView) -> bool {
+    pod.node_selector
+        .iter()
+        .all(|one| one.matches(node.label(&one.key)))
+        && pod
+            .required
+            .as_ref()
+            .is_none_or(|terms| terms.matches(node))
+}
+
+impl Plugin for NodeAffinity {
+    fn name(&self) -> &'static str {
+        "NodeAffinity"
+    }
+
+    fn pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
+    }
+
+    fn filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn score(&self) -> Option<&dyn Score> {
+        Some(self)
+    }
+
+    fn events(&self) -> EventSet {
+        EventSet::of(&[EventKind::NodeAdd, EventKind::NodeLabel])
+    }
+
+    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+        match event {
+            ClusterEvent::NodeAdd(node) => matches(pod, *node),
+            ClusterEvent::NodeUpdate(_, old, new) => !matches(pod, *old) && matches(pod, *new),
+            _ => false,
+        }
+    }
+}
+
+impl PreFilter for NodeAffinity {
+    fn pre_filter(&self, pod: &PodShape, cluster: &Cluster) -> PreFilterAnswer {
+        let Some(terms) = &pod.required else {
+            return if pod.node_selector.is_empty() {
+                PreFilterAnswer::Skip
+            } else {
+                PreFilterAnswer::Proceed
+            };
+        };
+        match terms.confined_to() {
+            None => PreFilterAnswer::Proceed,
+            Some(names) if names.is_empty() => {
+                PreFilterAnswer::Reject("pod affinity terms conflict".into())
+            }
+            Some(names) => PreFilterAnswer::Narrow(
+                names
+                    .into_iter()
+                    .filter_map(|name| cluster.node_id(name))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl Filter for NodeAffinity {
+    fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
+        let mut rejected = left.clone();
+        if left.is_at_most(ONE_BY_ONE) {
+            for node in left.iter() {
+                if cluster
+                    .node(node)
+                    .is_some_and(|model| matches(pod, &**model))
+                {
+                    rejected.remove(node);
+                }
+            }
+        } else {
+            let mut matching = left.clone();
+            for requirement in &pod.node_selector {
+                retain_matching(requirement, cluster.labels(), &mut matching);
+            }
+            if let Some(terms) = &pod.required {
+                let mut any = NodeSet::new();
+                for term in &terms.0 {
+                    any.union(&matching_term(term, cluster, &matching));
+                }
+                matching.intersect(&any);
+            }
+            rejected.subtract(&matching);
+        }
+        if !rejected.is_empty() {
+            why.reject(left, &rejected, REASON, Code::Unresolvable);
+        }
+    }
+}
+
+impl Score for NodeAffinity {
+    fn skips(&self, pod: &PodShape) -> bool {
+        pod.preferred.is_empty()
+    }
+
+    fn score(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]) {
+        for node in nodes.iter() {
+            column[node.index()] = 0;
+        }
+        let few = nodes.is_at_most(ONE_BY_ONE);
+        for preferred in &pod.preferred {
+            let weight = i64::from(preferred.weight);
+            if few {
+                for node in nodes.iter() {
+                    let hit = cluster
+                        .node(node)
+                        .is_some_and(|model| preferred.term.matches(&**model));
+                    column[node.index()] += if hit { weight } else { 0 };
+                }
+            } else {
+                for node in matching_term(&preferred.term, cluster, nodes).iter() {
+                    column[node.index()] += weight;
+                }
+            }
+        }
+    }
+
+    fn normalize(&self) -> Normalize {
+        Normalize::ByMax
+    }
+}
+
+/// The nodes of `among` that match the term.
+fn matching_term(term: &NodeTerm, cluster: &Cluster, among: &NodeSet) -> NodeSet {
+    if !term.is_valid() {
+        return NodeSet::new();
+    }
+    let mut left = among.clone();
+    for requirement in term.requirements() {
+        retain_matching(requirement, cluster.labels(), &mut left);
+    }
+    if term.has_names() {
+        left = left
+            .iter()
+            .filter(|&node| term.matches_name(cluster.node_name(node)))
+            .collect();
+    }
+    left
+}
+
+/// Keeps the nodes that satisfy the requirement, by the label index.
+fn retain_matching(requirement: &Requirement, labels: &LabelIndex, left: &mut NodeSet) {
+    let mut hit = NodeSet::new();
+    let key = &*requirement.key;
+    match requirement.operator {
+        Operator::In | Operator::NotIn => {
+            for value in &requirement.values {
+                labels.with_value(key, value, &mut hit);
+            }
+        }
+        Operator::Exists | Operator::DoesNotExist => labels.with_key(key, &mut hit),
+        Operator::Gt | Operator::Lt => {
+            labels.with_values(key, |value| requirement.matches(Some(value)), &mut hit);
+        }
+    }
+    match requirement.operator {
+        Operator::NotIn | Operator::DoesNotExist => left.subtract(&hit),
+        _ => left.intersect(&hit),
+    }
+}
+
+#[cfg(test)]
+mod tests;

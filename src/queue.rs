@@ -1,0 +1,396 @@
+//! Which pod comes next, and which event wakes whom. Source: `pkg/scheduler/backend/queue`.
+//!
+//! A pod that waits is in exactly one place: active, backoff, unschedulable, gated, or in flight.
+//! Nothing here looks at nodes; whether an event can help is asked of the caller, once per group of
+//! pods that would get the same answer.
+
+mod entry;
+mod metrics;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+pub use entry::{ClassId, PodKey, QueuedPod, State};
+pub use metrics::Cause;
+
+use crate::framework::{EventKind, PluginSet};
+use crate::model::Time;
+use crate::telemetry::metrics::{Metrics, Queue as Place};
+use entry::{ActiveOrder, WaitGroup};
+use metrics::Counters;
+
+/// How long pods wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failed attempt.
+    pub initial: Duration,
+    /// At most.
+    pub max: Duration,
+    /// After so long among the unschedulable a pod is tried again whatever happened.
+    pub flush_after: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(10),
+            flush_after: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// How often pods that waited too long are looked for.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The pods that wait to be placed.
+#[derive(Debug)]
+pub struct SchedulingQueue {
+    backoff_times: Backoff,
+    pods: FxHashMap<PodKey, QueuedPod>,
+    active: BTreeSet<ActiveOrder>,
+    /// Rejected pods by the end of their backoff, cut to whole seconds, then as in `active`.
+    backoff: BTreeSet<(Time, ActiveOrder)>,
+    /// Pods whose attempt failed with an error; never tried early.
+    error_backoff: BTreeSet<(Time, PodKey)>,
+    /// Unschedulable pods, those together that every hint treats alike.
+    unschedulable: BTreeMap<WaitGroup, BTreeSet<PodKey>>,
+    unschedulable_count: usize,
+    gated: BTreeSet<PodKey>,
+    next_flush: Option<Time>,
+    counters: Counters,
+}
+
+impl SchedulingQueue {
+    /// An empty queue.
+    pub fn new(backoff_times: Backoff, metrics: Arc<Metrics>) -> Self {
+        Self {
+            backoff_times,
+            pods: FxHashMap::default(),
+            active: BTreeSet::new(),
+            backoff: BTreeSet::new(),
+            error_backoff: BTreeSet::new(),
+            unschedulable: BTreeMap::new(),
+            unschedulable_count: 0,
+            gated: BTreeSet::new(),
+            next_flush: None,
+            counters: Counters::new(metrics),
+        }
+    }
+
+    // === Reading ===
+
+    /// What is known of a pod in the queue.
+    pub fn get(&self, key: PodKey) -> Option<&QueuedPod> {
+        self.pods.get(&key)
+    }
+
+    /// How many pods are in the queue, wherever.
+    pub fn len(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Whether no pod is in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    /// Whether [`Self::pop`] has something to give.
+    pub fn has_next(&self) -> bool {
+        !self.active.is_empty() || !self.backoff.is_empty()
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let errors = self.error_backoff.first().map(|&(time, _)| time);
+        let flush = self.next_flush.filter(|_| self.unschedulable_count > 0);
+        errors.into_iter().chain(flush).min()
+    }
+
+    /// Tells the metrics how many pods are where.
+    pub fn report(&self) {
+        let backoff = self.backoff.len() + self.error_backoff.len();
+        self.counters.pending(Place::Active, self.active.len());
+        self.counters.pending(Place::Backoff, backoff);
+        self.counters
+            .pending(Place::Unschedulable, self.unschedulable_count);
+        self.counters.pending(Place::Gated, self.gated.len());
+    }
+
+    // === Coming and going ===
+
+    /// Takes in a pod that waits. `gated`: a PreEnqueue plugin holds it.
+    pub fn add(&mut self, key: PodKey, priority: i32, class: ClassId, gated: bool, now: Time) {
+        let mut pod = QueuedPod::new(key, priority, class, now);
+        if gated {
+            pod.state = State::Gated;
+            self.pods.insert(key, pod);
+            self.gated.insert(key);
+        } else {
+            self.pods.insert(key, pod);
+            self.activate(key, Cause::PodAdd, now);
+        }
+    }
+
+    /// The last gate of a pod is gone.
+    pub fn ungate(&mut self, key: PodKey, cause: Cause, now: Time) {
+        if self.gated.remove(&key) {
+            self.activate(key, cause, now);
+        }
+    }
+
+    /// The pod's requirements changed; it stays where it is.
+    pub fn set_class(&mut self, key: PodKey, class: ClassId) {
+        let Some(state) = self.pods.get(&key).map(|pod| pod.state) else {
+            return;
+        };
+        self.leave(key);
+        if let Some(pod) = self.pods.get_mut(&key) {
+            pod.class = class;
+        }
+        self.enter(key, state);
+    }
+
+    /// Takes a pod out for good.
+    pub fn remove(&mut self, key: PodKey) -> Option<QueuedPod> {
+        self.leave(key);
+        self.pods.remove(&key)
+    }
+
+    /// The next pod to try, which is then in flight. When nothing is active, the first pod in
+    /// backoff comes early (SchedulerPopFromBackoffQ); pods with errors do not.
+    pub fn pop(&mut self, now: Time) -> Option<PodKey> {
+        let key = match self.active.first() {
+            Some(order) => order.key,
+            None => {
+                let key = self.backoff.first()?.1.key;
+                self.counters
+                    .incoming(Place::Active, Cause::PopFromBackoffQ);
+                key
+            }
+        };
+        self.leave(key);
+        let pod = self.pods.get_mut(&key)?;
+        pod.state = State::InFlight;
+        pod.attempts += 1;
+        pod.first_attempt.get_or_insert(now);
+        Some(key)
+    }
+
+    /// The plugins that rejected the pod the last time, which are then forgotten.
+    pub fn take_rejectors(&mut self, key: PodKey) -> PluginSet {
+        match self.pods.get_mut(&key) {
+            Some(pod) if pod.state != State::Unschedulable => std::mem::take(&mut pod.rejectors),
+            Some(pod) => pod.rejectors,
+            None => PluginSet::default(),
+        }
+    }
+
+    // === After an attempt ===
+
+    /// No node took the pod, because of these plugins. Without any it is an error.
+    pub fn reject(&mut self, key: PodKey, rejectors: PluginSet, now: Time) {
+        if rejectors.is_empty() {
+            self.fail(key, now);
+            return;
+        }
+        self.leave(key);
+        let Some(pod) = self.pods.get_mut(&key) else {
+            return;
+        };
+        pod.rejections += 1;
+        pod.errors = 0;
+        pod.timestamp = now;
+        pod.rejectors = rejectors;
+        pod.flushed = false;
+        self.counters
+            .incoming(Place::Unschedulable, Cause::ScheduleAttemptFailure);
+        self.enter(key, State::Unschedulable);
+        if self.next_flush.is_none() {
+            self.next_flush = Some(now + FLUSH_INTERVAL);
+        }
+    }
+
+    /// The attempt itself failed.
+    pub fn fail(&mut self, key: PodKey, now: Time) {
+        let backoff = self.backoff_times;
+        self.leave(key);
+        let Some(pod) = self.pods.get_mut(&key) else {
+            return;
+        };
+        pod.errors += 1;
+        pod.timestamp = now;
+        pod.rejectors = PluginSet::default();
+        pod.flushed = false;
+        let until = pod.backoff_until(&backoff);
+        self.counters
+            .incoming(Place::Backoff, Cause::ScheduleAttemptFailure);
+        self.enter(key, State::ErrorBackoff(until));
+    }
+
+    // === Waking ===
+
+    /// An event happened: wakes the unschedulable pods that it can help. `helps` is asked once for
+    /// each group of pods of one class that were rejected by the same plugins.
+    pub fn wake(
+        &mut self,
+        event: EventKind,
+        now: Time,
+        mut helps: impl FnMut(ClassId, PluginSet) -> bool,
+    ) {
+        let woken: Vec<WaitGroup> = (self.unschedulable.keys())
+            .filter(|group| helps(group.class, group.rejectors))
+            .copied()
+            .collect();
+        for group in woken {
+            let pods: Vec<PodKey> = self
+                .unschedulable
+                .get(&group)
+                .into_iter()
+                .flatten()
+                .copied()
+                .collect();
+            for key in pods {
+                self.requeue(key, Cause::Event(event), now);
+            }
+        }
+    }
+
+    /// Wakes one unschedulable pod.
+    pub fn wake_one(&mut self, key: PodKey, cause: Cause, now: Time) {
+        if self
+            .pods
+            .get(&key)
+            .is_some_and(|pod| pod.state == State::Unschedulable)
+        {
+            self.requeue(key, cause, now);
+        }
+    }
+
+    /// Moves what time has made ripe: pods whose backoff is over, and pods that have been
+    /// unschedulable for too long.
+    pub fn tick(&mut self, now: Time) {
+        while let Some(&(until, order)) = self.backoff.first() {
+            if until > now {
+                break;
+            }
+            self.leave(order.key);
+            self.activate(order.key, Cause::BackoffComplete, now);
+        }
+        while let Some(&(until, key)) = self.error_backoff.first() {
+            if until > now {
+                break;
+            }
+            self.leave(key);
+            self.activate(key, Cause::BackoffComplete, now);
+        }
+        if self.next_flush.is_some_and(|time| time <= now) {
+            self.next_flush = Some(now + FLUSH_INTERVAL);
+            let limit = self.backoff_times.flush_after;
+            let stale: Vec<PodKey> = (self.unschedulable.values().flatten().copied())
+                .filter(|key| {
+                    self.pods
+                        .get(key)
+                        .is_some_and(|pod| now.since(pod.timestamp) > limit)
+                })
+                .collect();
+            for key in stale {
+                if let Some(pod) = self.pods.get_mut(&key) {
+                    pod.flushed = true;
+                }
+                self.requeue(key, Cause::UnschedulableTimeout, now);
+            }
+        }
+    }
+
+    /// From unschedulable to active, or to backoff while that lasts.
+    fn requeue(&mut self, key: PodKey, cause: Cause, now: Time) {
+        let backoff = self.backoff_times;
+        let Some(until) = self.pods.get(&key).map(|pod| pod.backoff_until(&backoff)) else {
+            return;
+        };
+        self.leave(key);
+        if until > now {
+            self.counters.incoming(Place::Backoff, cause);
+            self.enter(key, State::Backoff(until.truncate_to_seconds()));
+        } else {
+            self.activate(key, cause, now);
+        }
+    }
+
+    fn activate(&mut self, key: PodKey, cause: Cause, now: Time) {
+        self.counters.incoming(Place::Active, cause);
+        if let Some(pod) = self.pods.get_mut(&key) {
+            pod.first_attempt.get_or_insert(now);
+        }
+        self.enter(key, State::Active);
+    }
+
+    fn enter(&mut self, key: PodKey, state: State) {
+        let Some(pod) = self.pods.get_mut(&key) else {
+            return;
+        };
+        pod.state = state;
+        let order = pod.order();
+        match state {
+            State::Active => {
+                self.active.insert(order);
+            }
+            State::Backoff(until) => {
+                self.backoff.insert((until, order));
+            }
+            State::ErrorBackoff(until) => {
+                self.error_backoff.insert((until, key));
+            }
+            State::Unschedulable => {
+                self.unschedulable
+                    .entry(pod.group())
+                    .or_default()
+                    .insert(key);
+                self.unschedulable_count += 1;
+            }
+            State::Gated => {
+                self.gated.insert(key);
+            }
+            State::InFlight => {}
+        }
+    }
+
+    fn leave(&mut self, key: PodKey) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let order = pod.order();
+        match pod.state {
+            State::Active => {
+                self.active.remove(&order);
+            }
+            State::Backoff(until) => {
+                self.backoff.remove(&(until, order));
+            }
+            State::ErrorBackoff(until) => {
+                self.error_backoff.remove(&(until, key));
+            }
+            State::Unschedulable => {
+                let group = pod.group();
+                if let Some(pods) = self.unschedulable.get_mut(&group) {
+                    pods.remove(&key);
+                    if pods.is_empty() {
+                        self.unschedulable.remove(&group);
+                    }
+                }
+                self.unschedulable_count -= 1;
+            }
+            State::Gated => {
+                self.gated.remove(&key);
+            }
+            State::InFlight => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! A pod in the queue.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::Backoff;
+use crate::framework::PluginSet;
+use crate::model::Time;
+
+/// A waiting pod; never given twice, and ascending in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodKey(pub u64);
+
+/// A class of pods: same profile, same shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClassId(pub u32);
+
+/// Where a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// To be tried next.
+    Active,
+    /// To be tried when the time has come, or earlier when nothing else is there.
+    Backoff(Time),
+    /// To be tried when the time has come.
+    ErrorBackoff(Time),
+    /// Waiting for an event that can help.
+    Unschedulable,
+    /// Held by a PreEnqueue plugin.
+    Gated,
+    /// Being decided or bound.
+    InFlight,
+}
+
+/// The order of the active queue: priority, then time, then arrival. Source: PrioritySort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ActiveOrder {
+    priority: Reverse<i32>,
+    timestamp: Time,
+    pub(super) key: PodKey,
+}
+
+/// Unschedulable pods that every hint treats alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WaitGroup {
+    pub(super) class: ClassId,
+    pub(super) rejectors: PluginSet,
+}
+
+/// What the queue knows of a pod.
+#[derive(Clone, Debug)]
+pub struct QueuedPod {
+    key: PodKey,
+    /// Priority.
+    pub priority: i32,
+    /// Class.
+    pub class: ClassId,
+    /// Where it is.
+    pub state: State,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it first came into the active queue.
+    pub first_attempt: Option<Time>,
+    /// Who rejected it the last time.
+    pub rejectors: PluginSet,
+    /// Whether only the flush brought it back since its last attempt.
+    pub flushed: bool,
+    pub(super) rejections: u32,
+    pub(super) errors: u32,
+    /// Arrival, or the end of the last attempt.
+    pub(super) timestamp: Time,
+}
+
+impl QueuedPod {
+    pub(super) fn new(key: PodKey, priority: i32, class: ClassId, now: Time) -> Self {
+        Self {
+            key,
+            priority,
+            class,
+            state: State::InFlight,
+            attempts: 0,
+            first_attempt: None,
+            rejectors: PluginSet::default(),
+            flushed: false,
+            rejections: 0,
+            errors: 0,
+            timestamp: now,
+        }
+    }
+
+    pub(super) fn order(&self) -> ActiveOrder {
+        ActiveOrder {
+            priority: Reverse(self.priority),
+            timestamp: self.timestamp,
+            key: self.key,
+        }
+    }
+
+    pub(super) fn group(&self) -> WaitGroup {
+        WaitGroup {
+            class: self.class,
+            rejectors: self.rejectors,
+        }
+    }
+
+    /// When its backoff is over: doubling with every failed attempt. Consecutive errors count by
+    /// themselves, so that a passing fault is forgotten when it is over.
+    pub(super) fn backoff_until(&self, times: &Backoff) -> Time {
+        let failures = if self.errors > 0 {
+            self.errors
+        } else {
+            self.rejections
+        };
+        let mut wait = if failures == 0 {
+            Duration::ZERO
+        } else {
+            times.initial.min(times.max)
+        };
+        for _ in 1..failures {
+            if wait >= times.max {
+                break;
+            }
+            wait = (wait * 2).min(times.max);
+        }
+        self.timestamp + wait
+    }
+}
