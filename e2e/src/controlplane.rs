@@ -34,6 +34,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// A port may be taken between being found and being used, so a start is tried this often.
 const ATTEMPTS: u32 = 3;
 
+/// The kubeconfig of the user to whom Kubernetes gives the rights of a scheduler.
+const SCHEDULER_KUBECONFIG: &str = "scheduler-kubeconfig";
+
 /// What kind of control plane is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -117,17 +120,22 @@ impl ControlPlane {
             &path.join("etcd.log"),
         )?;
 
-        let token = random_token()?;
-        let tokens = path.join("tokens.csv");
-        write_private(&tokens, &format!("{token},admin,admin,system:masters\n"))?;
+        let (token, scheduler_token) = (random_token()?, random_token()?);
+        let tokens = format!(
+            "{token},admin,admin,system:masters\n\
+             {scheduler_token},system:kube-scheduler,system:kube-scheduler\n"
+        );
+        write_private(&path.join("tokens.csv"), &tokens)?;
         let (private_key, public_key) = signing_keys()?;
         write_private(&path.join("sa.key"), &private_key)?;
         write_private(&path.join("sa.pub"), &public_key)?;
         let certificates = path.join("certificates");
         let kubeconfig = path.join("kubeconfig");
+        let authority = certificates.join("apiserver.crt");
+        write_private(&kubeconfig, &kubeconfig_text(port, &authority, &token)?)?;
         write_private(
-            &kubeconfig,
-            &kubeconfig_text(port, &certificates.join("apiserver.crt"), &token)?,
+            &path.join(SCHEDULER_KUBECONFIG),
+            &kubeconfig_text(port, &authority, &scheduler_token)?,
         )?;
 
         let mut control_plane = Self {
@@ -155,6 +163,11 @@ impl ControlPlane {
     /// The file with which clients reach this control plane as an administrator.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// A file for clients that may do what Kubernetes allows to kube-scheduler, and nothing else.
+    pub fn scheduler_kubeconfig(&self) -> PathBuf {
+        self.directory().join(SCHEDULER_KUBECONFIG)
     }
 
     /// The directory of this control plane, for logs and configuration files; it goes away with it.
@@ -453,8 +466,8 @@ fn kubeconfig_text(port: u16, authority: &Path, token: &str) -> Result<String> {
             "server": format!("https://127.0.0.1:{port}"),
             "certificate-authority": authority,
         }}],
-        "users": [{"name": "admin", "user": {"token": token}}],
-        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "admin"}}],
+        "users": [{"name": "e2e", "user": {"token": token}}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "e2e"}}],
         "current-context": "e2e",
     });
     Ok(serde_json::to_string_pretty(&config)?)

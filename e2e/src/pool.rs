@@ -16,7 +16,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::resource::v1::ResourceClaim;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -139,7 +139,13 @@ pub async fn empty(client: &Client) -> Result<()> {
 }
 
 async fn empty_namespace(client: &Client, name: &str) -> Result<()> {
-    delete_all::<Pod>(&Api::namespaced(client.clone(), name)).await?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), name);
+    delete_all(&pods).await?;
+    for held in pods.list_metadata(&ListParams::default()).await? {
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        pods.patch_metadata(&held.name_any(), &PatchParams::default(), &patch)
+            .await?;
+    }
     delete_all::<PersistentVolumeClaim>(&Api::namespaced(client.clone(), name)).await?;
     delete_all::<PodDisruptionBudget>(&Api::namespaced(client.clone(), name)).await?;
     delete_all::<ResourceClaim>(&Api::namespaced(client.clone(), name)).await?;

@@ -94,6 +94,7 @@ impl Scheduler {
             .clone()
             .unwrap_or_else(|| control_plane.kubeconfig().to_owned());
         let kubeconfig = kubeconfig.display();
+        let administrator = control_plane.kubeconfig().display();
         let (name, program, mut args, config) = match kind {
             SchedulerKind::Berth => {
                 let program = match options.binary {
@@ -116,8 +117,8 @@ impl Scheduler {
                     .with_context(|| format!("cannot write {}", file.display()))?;
                 let args = vec![
                     format!("--config={}", file.display()),
-                    format!("--authentication-kubeconfig={kubeconfig}"),
-                    format!("--authorization-kubeconfig={kubeconfig}"),
+                    format!("--authentication-kubeconfig={administrator}"),
+                    format!("--authorization-kubeconfig={administrator}"),
                     // The control plane has no client certificates whose authority could be looked up.
                     "--authentication-skip-lookup=true".to_owned(),
                     "--bind-address=127.0.0.1".to_owned(),

@@ -1,6 +1,7 @@
 //! Which node a pod gets, and which pods get one.
 
 use anyhow::Result;
+use e2e::controlplane::SchedulerOptions;
 use e2e::harness::{Cluster, NAME};
 use e2e::objects::{node, pod, preferred_node_affinity};
 use serde_json::json;
@@ -235,5 +236,61 @@ async fn pods_of_all_namespaces_are_placed() -> Result<()> {
              preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
         )
         .await?;
+    Ok(())
+}
+
+/// What Kubernetes allows to kube-scheduler is enough to place and to refuse pods, with all that is recorded of it.
+#[tokio::test]
+async fn the_rights_of_kube_scheduler_are_enough() -> Result<()> {
+    let mut cluster = Cluster::new().await?;
+    cluster.node(node("n1")).await?;
+    cluster.priority_class("low", 10).await?;
+    cluster.priority_class("high", 1000).await?;
+    let victim = pod("victim").request("cpu", "3").priority_class("low");
+    cluster.pod_on(victim, "n1").await?;
+    let options = SchedulerOptions {
+        kubeconfig: Some(cluster.control_plane().scheduler_kubeconfig()),
+        ..SchedulerOptions::default()
+    };
+    cluster.start_scheduler_with(&[NAME], options).await?;
+    cluster.pod(pod("p")).await?;
+    assert_eq!(cluster.wait_bound("p").await?, "n1");
+    cluster.wait_event("p", "Scheduled").await?;
+    cluster.pod(pod("q").selector("no", "where")).await?;
+    cluster.wait_unschedulable("q").await?;
+    cluster.wait_event("q", "FailedScheduling").await?;
+    let preemptor = pod("r").request("cpu", "2").priority_class("high");
+    cluster.pod(preemptor).await?;
+    cluster.wait_event("victim", "Preempted").await?;
+    cluster.delete_pod("victim").await?;
+    assert_eq!(cluster.wait_bound("r").await?, "n1");
+    Ok(())
+}
+
+/// Of pods that wait together the one of the highest priority comes first, then the one that came first.
+#[tokio::test]
+async fn priority_and_age_decide_who_comes_first() -> Result<()> {
+    let mut cluster = Cluster::new().await?;
+    let small = |name| node(name).capacity("pods", "1");
+    cluster.create_nodes([small("n1"), small("n2")]).await?;
+    for (name, value) in [("low", 10), ("middle", 100), ("high", 1000)] {
+        cluster.priority_class(name, value).await?;
+    }
+    for (name, class) in [
+        ("a", "low"),
+        ("b", "middle"),
+        ("c", "middle"),
+        ("d", "high"),
+        ("e", "low"),
+    ] {
+        cluster.pod(pod(name).priority_class(class)).await?;
+    }
+    cluster.start_scheduler().await?;
+    for name in ["b", "d"] {
+        cluster.wait_bound(name).await?;
+    }
+    for name in ["a", "c", "e"] {
+        cluster.wait_unschedulable(name).await?;
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use e2e::harness::{Cluster, NAME, metric, scheduled_condition};
 use e2e::objects::{node, pod};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
+use serde_json::json;
 
 /// What all events about a pod have in common.
 fn check_event(event: &Event, pod: &Pod) {
@@ -197,5 +198,64 @@ async fn a_refusal_that_repeats() -> Result<()> {
     let pod = cluster.pods().get("p").await?;
     assert_eq!(pod.metadata.resource_version, version);
     assert_eq!(scheduled_condition(&pod), Some(&condition));
+    Ok(())
+}
+
+/// The note of an event has room for 1024 bytes; the condition has the whole text.
+#[tokio::test]
+async fn a_text_that_is_too_long_for_an_event() -> Result<()> {
+    let mut cluster = Cluster::new().await?;
+    cluster.node(node("n1")).await?;
+    cluster.start_scheduler().await?;
+    let mut asking = pod("p");
+    for i in 0..30 {
+        asking = asking.request(&format!("vendor.example/some-device-{i:02}"), "1");
+    }
+    cluster.pod(asking).await?;
+    let condition = cluster.wait_unschedulable("p").await?;
+    let message = condition.message.unwrap_or_default();
+    let reasons: Vec<String> = (0..30)
+        .map(|i| format!("1 Insufficient vendor.example/some-device-{i:02}"))
+        .collect();
+    let expected = format!(
+        "0/1 nodes are available: {}. \
+         preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+        reasons.join(", ")
+    );
+    assert_eq!(message, expected);
+    let event = cluster.wait_event("p", "FailedScheduling").await?;
+    assert_eq!(event.note, Some(format!("{} ...", &expected[..1020])));
+    Ok(())
+}
+
+/// A pod that is being deleted is not placed any more, and an event says so.
+#[tokio::test]
+async fn a_pod_that_is_being_deleted() -> Result<()> {
+    let mut cluster = Cluster::new().await?;
+    cluster.node(node("n1")).await?;
+    cluster.start_scheduler().await?;
+    let held = pod("p").metadata("finalizers", json!(["e2e.example/hold"]));
+    cluster.pod(held.gate("quota")).await?;
+    cluster
+        .pods()
+        .delete("p", &kube::api::DeleteParams::default())
+        .await?;
+    cluster
+        .patch_pod("p", json!({"spec": {"schedulingGates": []}}))
+        .await?;
+    let event = cluster.wait_event("p", "FailedScheduling").await?;
+    assert_eq!(
+        event.note.as_deref(),
+        Some("skip schedule deleting pod: default/p")
+    );
+    assert_eq!(event.type_.as_deref(), Some("Warning"));
+    assert_eq!(event.action.as_deref(), Some("Scheduling"));
+    cluster.pod(pod("other")).await?;
+    cluster.wait_bound("other").await?;
+    let pod = cluster.pods().get("p").await?;
+    assert_eq!(e2e::harness::node_of(&pod), None);
+    cluster
+        .patch_pod("p", json!({"metadata": {"finalizers": null}}))
+        .await?;
     Ok(())
 }
