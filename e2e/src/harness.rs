@@ -46,6 +46,12 @@ impl Cluster {
         Self::with(Lease::take_for_disruption().await?)
     }
 
+    /// Two empty clusters, to do the same in both.
+    pub async fn pair() -> Result<[Self; 2]> {
+        let [one, other] = Lease::take_pair().await?;
+        Ok([Self::with(one)?, Self::with(other)?])
+    }
+
     fn with(lease: Lease) -> Result<Self> {
         Ok(Self {
             scheduler: None,
@@ -86,7 +92,17 @@ impl Cluster {
         names: &[&str],
         options: SchedulerOptions,
     ) -> Result<()> {
-        let kind = SchedulerKind::under_test()?;
+        self.start_scheduler_of(SchedulerKind::under_test()?, names, options)
+            .await
+    }
+
+    /// Starts a certain scheduler instead of the one under test.
+    pub async fn start_scheduler_of(
+        &mut self,
+        kind: SchedulerKind,
+        names: &[&str],
+        options: SchedulerOptions,
+    ) -> Result<()> {
         self.scheduler = Some(Scheduler::start_with(kind, &self.lease, names, options).await?);
         Ok(())
     }
@@ -215,7 +231,13 @@ impl Cluster {
 
     /// Lets a pod of `default` end as if its containers had exited with success.
     pub async fn finish_pod(&self, name: &str) -> Result<()> {
-        let patch = Patch::Merge(json!({"status": {"phase": "Succeeded"}}));
+        self.patch_pod_status(name, json!({"phase": "Succeeded"}))
+            .await
+    }
+
+    /// Changes the status of a pod of `default` with a merge patch.
+    pub async fn patch_pod_status(&self, name: &str, patch: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({"status": patch}));
         self.pods()
             .patch_status(name, &PatchParams::default(), &patch)
             .await?;

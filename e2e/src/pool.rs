@@ -59,8 +59,21 @@ impl Lease {
         Self::acquire(false).await
     }
 
+    /// Waits for two control planes at once, as tests that took one after the other could wait for each other.
+    pub async fn take_pair() -> Result<[Self; 2]> {
+        let mut both = PERMITS.acquire_many(2).await?;
+        let one = both.split(1).context("there are two permits")?;
+        Ok([
+            Self::prepare(one, true).await?,
+            Self::prepare(both, true).await?,
+        ])
+    }
+
     async fn acquire(reusable: bool) -> Result<Self> {
-        let permit = PERMITS.acquire().await?;
+        Self::prepare(PERMITS.acquire().await?, reusable).await
+    }
+
+    async fn prepare(permit: SemaphorePermit<'static>, reusable: bool) -> Result<Self> {
         // Tests that failed have left their objects too, so a control plane is emptied by whoever takes it.
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let control_plane = match idle {

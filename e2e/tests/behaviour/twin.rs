@@ -14,33 +14,11 @@ use e2e::objects::{
 use e2e::{Scheduler, SchedulerKind};
 use serde_json::json;
 
+use crate::random::Random;
+
 const TWIN: &str = "twin";
 const NODES: u64 = 12;
 const PODS: u64 = 40;
-
-/// A small generator (xorshift64*), so that a seed tells everything.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-
-    fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-}
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const IMAGES: [&str; 3] = ["small:1", "large:2", "huge"];
