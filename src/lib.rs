@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+
 pub mod runtime;
 
 pub mod engine;

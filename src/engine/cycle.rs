@@ -206,15 +206,13 @@ impl Engine {
             let reference = Arc::clone(&pod.reference);
             let scheduler_name = Arc::clone(&self.profiles[pod.profile].profile.name);
             let note = format!("skip schedule deleting pod: {reference}").into();
-            let kind = EventKind::FailedScheduling;
-            self.effect(
-                reference,
-                Action::Emit(PodEvent {
-                    kind,
-                    scheduler_name,
-                    note,
-                }),
-            );
+            let event = PodEvent {
+                kind: EventKind::FailedScheduling,
+                scheduler_name,
+                note,
+                resource_version: pod.version,
+            };
+            self.effect(reference, Action::Emit(event));
         }
         self.drop_waiting(key);
     }

@@ -85,6 +85,8 @@ pub struct PodEvent {
     pub scheduler_name: Arc<str>,
     /// The note.
     pub note: Arc<str>,
+    /// The resource version of the pod that was looked at; 0 when unknown.
+    pub resource_version: u64,
 }
 
 /// What became of an effect.

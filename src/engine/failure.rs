@@ -70,6 +70,7 @@ impl Engine {
             kind: EventKind::FailedScheduling,
             scheduler_name: Arc::clone(&state.profile.name),
             note: Arc::clone(&message),
+            resource_version: pod.version,
         };
         let patch = StatusPatch {
             reason: failure.reason,

@@ -49,6 +49,7 @@ impl Engine {
                     kind: EventKind::Scheduled,
                     scheduler_name: Arc::clone(&state.profile.name),
                     note: format!("Successfully assigned {reference} to {}", binding.node).into(),
+                    resource_version: pod.version,
                 };
                 self.effect(reference, Action::Emit(event));
                 self.drop_waiting(key);

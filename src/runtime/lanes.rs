@@ -1,0 +1,136 @@
+//! The ways out of the engine: one lane for each kind of effect, binds first.
+
+mod bind;
+mod events;
+mod status;
+mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+
+pub(super) use bind::BindLane;
+pub(super) use events::EventLane;
+pub(super) use status::StatusLane;
+
+use super::client::{Fault, Reply};
+use crate::engine::{Action, Effect, EffectId, PodEvent, StatusPatch};
+use crate::model::PodRef;
+use crate::telemetry::metrics::LaneResult;
+
+/// How many binds may wait for a place in the window. More would only be decided too early.
+const BINDS_WAITING: usize = 32;
+
+/// A bind to be sent.
+#[derive(Debug)]
+pub(super) struct BindOrder {
+    pub(super) id: EffectId,
+    pub(super) pod: Arc<PodRef>,
+    pub(super) node: Arc<str>,
+}
+
+/// A status to be patched.
+#[derive(Debug)]
+pub(super) struct StatusOrder {
+    pub(super) id: EffectId,
+    pub(super) pod: Arc<PodRef>,
+    pub(super) patch: StatusPatch,
+}
+
+/// An event to be written.
+#[derive(Debug)]
+pub(super) struct EventOrder {
+    pub(super) pod: Arc<PodRef>,
+    pub(super) event: PodEvent,
+}
+
+/// Binds that were handed over and are not answered yet, and how many may be in flight: shared
+/// between the engine's thread, the bind lane, and the lanes that give way to it.
+#[derive(Debug, Default)]
+pub(super) struct BindLoad {
+    pending: AtomicUsize,
+    window: AtomicUsize,
+    answered: tokio::sync::Notify,
+}
+
+impl BindLoad {
+    /// Binds handed over and not answered yet.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    fn set_window(&self, window: usize) {
+        self.window.store(window, Ordering::Release);
+    }
+
+    fn done(&self) {
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.answered.notify_waiters();
+        }
+    }
+
+    /// Waits until no bind is pending, but not longer than `patience`: lower lanes give way, and
+    /// yet are not starved.
+    pub(super) async fn give_way(&self, patience: std::time::Duration) {
+        let idle = self.answered.notified();
+        if self.pending() > 0 {
+            let _ = tokio::time::timeout(patience, idle).await;
+        }
+    }
+}
+
+/// The entrances of the lanes.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    pub(super) load: Arc<BindLoad>,
+    pub(super) binds: mpsc::UnboundedSender<BindOrder>,
+    pub(super) statuses: mpsc::UnboundedSender<StatusOrder>,
+    pub(super) events: mpsc::UnboundedSender<EventOrder>,
+}
+
+impl Lanes {
+    /// How many more binds the lane takes.
+    pub(super) fn bind_capacity(&self) -> usize {
+        let limit = self.load.window.load(Ordering::Acquire) + BINDS_WAITING;
+        limit.saturating_sub(self.load.pending())
+    }
+
+    /// Binds handed over and not answered yet.
+    pub(super) fn binds_pending(&self) -> usize {
+        self.load.pending()
+    }
+
+    /// Hands an effect to its lane. A lane is gone only when the process ends.
+    pub(super) fn dispatch(&self, effect: Effect) {
+        let Effect { id, pod, action } = effect;
+        match action {
+            Action::Bind { node } => {
+                self.load.pending.fetch_add(1, Ordering::AcqRel);
+                let _ = self.binds.send(BindOrder { id, pod, node });
+            }
+            Action::PatchStatus(patch) => {
+                let _ = self.statuses.send(StatusOrder { id, pod, patch });
+            }
+            Action::Emit(event) => {
+                let _ = self.events.send(EventOrder { pod, event });
+            }
+        }
+    }
+}
+
+/// How a call is counted.
+pub(super) fn lane_result(answer: &Result<Reply, Fault>) -> LaneResult {
+    match answer {
+        Ok(reply) => match reply.status.as_u16() {
+            200..=299 => LaneResult::Success,
+            404 => LaneResult::NotFound,
+            409 => LaneResult::Conflict,
+            429 => LaneResult::Throttled,
+            500.. => LaneResult::ServerError,
+            _ => LaneResult::Rejected,
+        },
+        Err(Fault::Timeout(_)) => LaneResult::Timeout,
+        Err(Fault::Transport(_)) => LaneResult::Transport,
+    }
+}

@@ -1,0 +1,374 @@
+//! The watches: lists and events of one kind, decoded one by one and put into the mailbox.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt as _;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+
+use super::http::ReadyFlag;
+use super::mailbox::{Mailbox, Subject};
+use crate::api::{Kind, Meta, Namespace, Node, Pod, PriorityClass, Watched};
+use crate::engine::Change;
+use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
+
+/// How long the server keeps a watch open. Short enough that a connection that died silently is
+/// noticed soon; long enough for a full initial list.
+const WATCH_SECONDS: u32 = 90;
+
+/// Counts the kinds that have not been listed yet.
+pub(super) struct Unsynced {
+    left: AtomicUsize,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Unsynced {
+    fn listed(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.mailbox.change(Subject::Everything, Change::Synced);
+            tracing::info!("everything is listed; scheduling begins");
+        }
+    }
+}
+
+/// Makes the watch of one kind; `ready` is set once it has listed everything.
+type Start = fn(Client, Arc<Mailbox>, Arc<Unsynced>, ReadyFlag, WatchMetrics) -> Task;
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is watched, with the name of its readiness check. A further kind is one line here and a
+/// [`Source`].
+const WATCHED: &[(&str, &str, Start)] = &[
+    (Pod::KIND, "watch-pods", start::<Pod>),
+    (Node::KIND, "watch-nodes", start::<Node>),
+    (Namespace::KIND, "watch-namespaces", start::<Namespace>),
+    (
+        PriorityClass::KIND,
+        "watch-priorityclasses",
+        start::<PriorityClass>,
+    ),
+];
+
+/// Starts every watch.
+pub(super) fn start_all(
+    client: &Client,
+    mailbox: &Arc<Mailbox>,
+    metrics: &Metrics,
+    mut ready: impl FnMut(&'static str) -> ReadyFlag,
+) -> Vec<Task> {
+    let unsynced = Arc::new(Unsynced {
+        left: AtomicUsize::new(WATCHED.len()),
+        mailbox: Arc::clone(mailbox),
+    });
+    (WATCHED.iter())
+        .map(|(kind, check, start)| {
+            let (client, mailbox) = (client.clone(), Arc::clone(mailbox));
+            start(
+                client,
+                mailbox,
+                Arc::clone(&unsynced),
+                ready(check),
+                metrics.watch(kind),
+            )
+        })
+        .collect()
+}
+
+fn start<K: Source>(
+    client: Client,
+    mailbox: Arc<Mailbox>,
+    unsynced: Arc<Unsynced>,
+    ready: ReadyFlag,
+    metrics: WatchMetrics,
+) -> Task {
+    let watch = Watch::<K> {
+        mailbox,
+        unsynced,
+        ready,
+        metrics,
+        known: HashSet::new(),
+        listing: None,
+        synced: false,
+        complained: false,
+        kind: std::marker::PhantomData,
+    };
+    Box::pin(watch.run(client))
+}
+
+/// A kind as a source of changes.
+trait Source: Kind {
+    /// Which objects; empty for all.
+    const FIELDS: &'static str = "";
+
+    /// What tells objects apart: uid or name.
+    fn identity(meta: &Meta) -> Box<str> {
+        meta.name.clone()
+    }
+    fn subject(identity: Box<str>) -> Subject;
+    fn changed(self) -> Change;
+    fn gone(identity: Box<str>) -> Change;
+    /// None for kinds that can be left out when one is unreadable.
+    fn unreadable(meta: &Meta, reason: String) -> Option<Change>;
+}
+
+impl Source for Pod {
+    const FIELDS: &'static str = "status.phase!=Succeeded,status.phase!=Failed";
+
+    fn identity(meta: &Meta) -> Box<str> {
+        meta.uid.clone()
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Pod(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Pod(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::PodGone(identity)
+    }
+
+    fn unreadable(meta: &Meta, reason: String) -> Option<Change> {
+        Some(Change::PodUnreadable(Box::new(meta.clone()), reason))
+    }
+}
+
+impl Source for Node {
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Node(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Node(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::NodeGone(identity)
+    }
+
+    fn unreadable(meta: &Meta, reason: String) -> Option<Change> {
+        Some(Change::NodeUnreadable(meta.name.clone(), reason))
+    }
+}
+
+impl Source for Namespace {
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Namespace(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Namespace(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::NamespaceGone(identity)
+    }
+
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+impl Source for PriorityClass {
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::PriorityClass(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::PriorityClass(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::PriorityClassGone(identity)
+    }
+
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+/// How the current stream ended.
+enum Ended {
+    /// The server does not stream lists.
+    StreamingRefused,
+    /// The stream began to list anew; the next one asks for the newest state.
+    Relist,
+    /// It must be built anew.
+    Broken,
+}
+
+struct Watch<K> {
+    mailbox: Arc<Mailbox>,
+    unsynced: Arc<Unsynced>,
+    ready: ReadyFlag,
+    metrics: WatchMetrics,
+    /// The identities of the objects that exist as far as we know.
+    known: HashSet<Box<str>>,
+    /// Those seen by the list under way.
+    listing: Option<HashSet<Box<str>>>,
+    synced: bool,
+    complained: bool,
+    kind: std::marker::PhantomData<K>,
+}
+
+impl<K: Source> Watch<K> {
+    async fn run(mut self, client: Client) {
+        let api: Api<Watched<K>> = Api::all(client);
+        // The first list is streamed, which spares the server; it may be a little old, but nothing
+        // is known yet that it could contradict. Every later one asks for the newest state, because
+        // what it lacks counts as deleted.
+        let mut streaming = true;
+        loop {
+            let config = watcher::Config::default().timeout(WATCH_SECONDS);
+            let config = if streaming {
+                config.streaming_lists()
+            } else {
+                config
+            };
+            let config = if K::FIELDS.is_empty() {
+                config
+            } else {
+                config.fields(K::FIELDS)
+            };
+            match self.follow(watcher(api.clone(), config)).await {
+                Ended::StreamingRefused => {
+                    self.metrics.streaming_list_refused();
+                    streaming = false;
+                }
+                Ended::Relist => streaming = false,
+                Ended::Broken => {
+                    streaming &= !self.synced;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+            self.listing = None;
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        stream: impl futures::Stream<Item = watcher::Result<watcher::Event<Watched<K>>>> + Send,
+    ) -> Ended {
+        let first = !self.synced;
+        let mut stream = pin!(stream.default_backoff());
+        let mut lists = 0;
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    self.heard();
+                    match event {
+                        watcher::Event::Init => {
+                            lists += 1;
+                            // A streaming watch lists anew by streaming from wherever the server
+                            // stands; only a fresh one asks for the newest state.
+                            if first && lists > 1 && self.synced {
+                                return Ended::Relist;
+                            }
+                            self.begin_list();
+                        }
+                        watcher::Event::InitApply(object) => self.listed(object),
+                        watcher::Event::InitDone => self.end_list(),
+                        watcher::Event::Apply(object) => self.applied(object),
+                        watcher::Event::Delete(object) => self.deleted(&object),
+                    }
+                }
+                Err(error) => {
+                    self.metrics.error();
+                    self.complain(&error);
+                    if let watcher::Error::WatchStartFailed(kube::Error::Api(status))
+                    | watcher::Error::InitialListFailed(kube::Error::Api(status)) = &error
+                    {
+                        // kube's watcher would repeat these requests for ever.
+                        if status.is_invalid() || status.code == 422 {
+                            return Ended::StreamingRefused;
+                        }
+                        if status.code == 410 {
+                            return Ended::Broken;
+                        }
+                    }
+                }
+            }
+        }
+        Ended::Broken
+    }
+
+    fn heard(&mut self) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.metrics.heard(now.as_secs_f64());
+        if std::mem::take(&mut self.complained) {
+            tracing::info!(kind = K::KIND, "watching again");
+        }
+    }
+
+    /// One line when the trouble begins, and no more until it has ended.
+    fn complain(&mut self, error: &watcher::Error) {
+        if std::mem::replace(&mut self.complained, true) {
+            tracing::debug!(kind = K::KIND, %error, "watching still fails");
+        } else {
+            tracing::warn!(kind = K::KIND, %error, "watching fails; it is tried again until it works");
+        }
+    }
+
+    fn begin_list(&mut self) {
+        if self.synced {
+            self.metrics.relisted();
+        }
+        self.listing = Some(HashSet::with_capacity(self.known.len()));
+    }
+
+    fn listed(&mut self, object: Watched<K>) {
+        self.metrics.event(WatchEvent::Listed);
+        let identity = K::identity(object.identity());
+        if let Some(listing) = &mut self.listing {
+            listing.insert(identity.clone());
+        }
+        self.put(identity, object);
+    }
+
+    /// What was known and is not in the list is gone: its deletion was missed.
+    fn end_list(&mut self) {
+        let listed = self.listing.take().unwrap_or_default();
+        for identity in self.known.difference(&listed) {
+            self.mailbox
+                .change(K::subject(identity.clone()), K::gone(identity.clone()));
+        }
+        self.known = listed;
+        if !std::mem::replace(&mut self.synced, true) {
+            self.ready.set(true);
+            self.unsynced.listed();
+        }
+    }
+
+    fn applied(&mut self, object: Watched<K>) {
+        self.metrics.event(WatchEvent::Applied);
+        let identity = K::identity(object.identity());
+        self.known.insert(identity.clone());
+        self.put(identity, object);
+    }
+
+    fn deleted(&mut self, object: &Watched<K>) {
+        self.metrics.event(WatchEvent::Deleted);
+        let identity = K::identity(object.identity());
+        self.known.remove(&identity);
+        self.mailbox
+            .change(K::subject(identity.clone()), K::gone(identity));
+    }
+
+    fn put(&mut self, identity: Box<str>, object: Watched<K>) {
+        let Watched { meta, object, .. } = object;
+        let change = match object {
+            Ok(object) => Some(object.changed()),
+            Err(reason) => K::unreadable(&meta, reason),
+        };
+        if let Some(change) = change {
+            self.mailbox.change(K::subject(identity), change);
+        }
+    }
+}
