@@ -3,6 +3,7 @@
 
 pub mod controlplane;
 pub mod harness;
+pub mod load;
 pub mod objects;
 pub mod pool;
 

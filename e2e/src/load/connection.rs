@@ -65,8 +65,7 @@ impl Server {
             .token
             .as_ref()
             .context("the kubeconfig has no token")?;
-        let mut authorization: HeaderValue =
-            format!("Bearer {}", token.expose_secret()).parse()?;
+        let mut authorization: HeaderValue = format!("Bearer {}", token.expose_secret()).parse()?;
         authorization.set_sensitive(true);
         Ok(Arc::new(Self {
             connector: BoxCloneSyncService::new(connector),
@@ -179,9 +178,15 @@ impl Connection {
     }
 
     async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>> {
-        let sender = match self.sender.take() {
-            Some(mut sender) if sender.ready().await.is_ok() => sender,
-            _ => {
+        let mut open = self.sender.take();
+        if let Some(sender) = &mut open
+            && sender.ready().await.is_err()
+        {
+            open = None;
+        }
+        let sender = match open {
+            Some(sender) => sender,
+            None => {
                 let connector = self.server.connector.clone();
                 connector.oneshot(self.server.uri.clone()).await?
             }

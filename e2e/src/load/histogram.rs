@@ -20,11 +20,10 @@ fn buckets(page: &str) -> Vec<(f64, f64)> {
             continue;
         }
         let bound = labels
-            .split_once(r#"le=""#)
-            .and_then(|(_, rest)| rest.split_once('"'))
-            .map(|(bound, _)| bound);
+            .split(',')
+            .find_map(|label| label.strip_prefix(r#"le=""#)?.strip_suffix('"'));
         // A timestamp may follow the value.
-        let value = value.split(' ').next().and_then(|text| text.parse().ok());
+        let value: Option<f64> = value.split(' ').next().and_then(|text| text.parse().ok());
         if let (Some(bound), Some(value)) = (bound, value) {
             *sums.entry(bound).or_insert(0.0) += value;
         }
@@ -59,6 +58,8 @@ pub fn quantile(page: &str, quantile: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const PAGE: &str = r#"

@@ -53,8 +53,7 @@ struct Queue {
 /// Runs the null scheduler until it is killed.
 pub async fn run(args: &NullArgs) -> Result<()> {
     let kubeconfig = Kubeconfig::read_from(&args.kubeconfig)?;
-    let config =
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let server = Server::new(&config)?;
     let nodes = node_names(&server).await?;
     let queue = Arc::new(Queue {

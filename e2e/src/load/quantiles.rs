@@ -74,13 +74,14 @@ pub fn middle_rate(moments: &[Duration]) -> f64 {
     sorted.sort_unstable();
     let (first, last) = (sorted.len() / 10, sorted.len() * 9 / 10);
     match (sorted.get(first), sorted.get(last)) {
-        (Some(start), Some(end)) if end > start => count(last - first) / (*end - *start).as_secs_f64(),
+        (Some(start), Some(end)) if end > start => {
+            count(last - first) / (*end - *start).as_secs_f64()
+        }
         _ => 0.0,
     }
 }
 
 /// A count as a number to calculate with; exact for all counts that occur here.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 pub fn count(count: usize) -> f64 {
     count as f64
 }
@@ -121,7 +122,9 @@ mod tests {
     #[test]
     fn the_middle_rate_ignores_a_slow_start() {
         // The first pod takes a second, the other 99 come every 10 ms.
-        let moments: Vec<Duration> = (0..100).map(|n| Duration::from_millis(1000 + n * 10)).collect();
+        let moments: Vec<Duration> = (0..100)
+            .map(|n| Duration::from_millis(1000 + n * 10))
+            .collect();
         assert!((middle_rate(&moments) - 100.0).abs() < 1e-6);
         assert_eq!(middle_rate(&[]), 0.0);
     }

@@ -119,6 +119,8 @@ pub fn mebibytes(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

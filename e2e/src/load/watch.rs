@@ -154,6 +154,8 @@ fn decode(line: &[u8], see: &mut impl FnMut(Kind, Pod<'_>)) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -162,10 +164,17 @@ mod tests {
             "spec":{"nodeName":"n\u0031","containers":[]},"status":{}}}"#;
         let mut seen = Vec::new();
         decode(line, &mut |kind, pod: Pod<'_>| {
-            seen.push((kind, pod.metadata.name.into_owned(), pod.spec.node_name.map(Cow::into_owned)));
+            seen.push((
+                kind,
+                pod.metadata.name.into_owned(),
+                pod.spec.node_name.map(Cow::into_owned),
+            ));
         })
         .unwrap();
-        assert_eq!(seen, [(Kind::Added, "a-1".to_owned(), Some("n1".to_owned()))]);
+        assert_eq!(
+            seen,
+            [(Kind::Added, "a-1".to_owned(), Some("n1".to_owned()))]
+        );
     }
 
     #[test]

@@ -1,0 +1,128 @@
+//! Load on a real API server: how fast a scheduler gets pods bound, compared with a null scheduler and with
+//! kube-scheduler in the same run.
+//!
+//! Schedulers take turns (A, B, C, A, B, C), each a new process for its own new pods, so that a disturbance of the
+//! machine meets all of them. What is measured comes from a watch of this program, never from a scheduler.
+
+pub mod connection;
+pub mod contender;
+pub mod fleet;
+pub mod histogram;
+pub mod kinds;
+pub mod null;
+pub mod observer;
+pub mod options;
+pub mod progress;
+pub mod quantiles;
+pub mod report;
+pub mod round;
+pub mod usage;
+pub mod watch;
+
+use anyhow::{Result, bail};
+
+use self::connection::Server;
+use self::contender::Contender;
+use self::fleet::Fleet;
+use self::kinds::PodKind;
+use self::options::Plan;
+use self::progress::Progress;
+use self::report::{Round, Section};
+use self::round::Stage;
+use crate::{ControlPlane, Options};
+
+/// The namespace of the pods.
+pub const NAMESPACE: &str = "load";
+
+/// The path of the load's pods, with what follows.
+pub fn pods_path(rest: &str) -> String {
+    format!("/api/v1/namespaces/{NAMESPACE}/pods{rest}")
+}
+
+/// Measures what the plan says, and adds to `sections` what is known so far, for the case that it fails.
+pub async fn run(plan: &Plan, progress: &mut Progress, sections: &mut Vec<Section>) -> Result<()> {
+    let mut failed = 0;
+    for nodes in &plan.nodes {
+        // Each size begins on a control plane without a past.
+        progress.step("starting etcd and kube-apiserver");
+        let options = Options {
+            load: true,
+            ..Options::default()
+        };
+        let control_plane = ControlPlane::start(options).await?;
+        failed += run_on(&control_plane, *nodes, plan, progress, sections).await?;
+        control_plane.stop().await?;
+    }
+    progress.clear();
+    if failed > 0 {
+        bail!("{failed} rounds failed");
+    }
+    Ok(())
+}
+
+/// Measures all kinds of pods with one number of nodes; returns how many rounds failed.
+async fn run_on(
+    control_plane: &ControlPlane,
+    nodes: usize,
+    plan: &Plan,
+    progress: &mut Progress,
+    sections: &mut Vec<Section>,
+) -> Result<usize> {
+    let server = Server::new(&control_plane.config())?;
+    let mut fleet = Fleet::open(&server, plan.clients).await?;
+    fleet.create_namespace().await?;
+    fleet.create_nodes(nodes, progress).await?;
+    let mut stage = Stage {
+        control_plane,
+        server,
+        fleet,
+        plan,
+        progress,
+        started: 0,
+    };
+    if plan.warm_up > 0 {
+        stage.progress.step("warming up");
+        let basic = PodKind::find("basic").map_err(anyhow::Error::msg)?;
+        stage.round(Contender::Null, basic, plan.warm_up).await?;
+    }
+    let mut failed = 0;
+    for kind in &plan.kinds {
+        sections.push(Section {
+            nodes,
+            kind: kind.name,
+            rounds: Vec::new(),
+        });
+        for round in 1..=plan.rounds {
+            for scheduler in &plan.schedulers {
+                let name = scheduler.name();
+                stage.progress.step(format!(
+                    "{nodes} nodes, {}, round {round} of {}: {name}",
+                    kind.name, plan.rounds
+                ));
+                let result = stage.round(*scheduler, kind, plan.pods).await;
+                let (measured, failure) = match result {
+                    Ok(measured) => (Some(measured), None),
+                    Err(error) => (None, Some(format!("{error:#}"))),
+                };
+                let round = Round {
+                    scheduler: *scheduler,
+                    round,
+                    measured,
+                    failure,
+                };
+                let failure = round.failure.clone();
+                stage.progress.say(&report::line(&round));
+                if let Some(section) = sections.last_mut() {
+                    section.rounds.push(round);
+                }
+                if let Some(failure) = failure {
+                    failed += 1;
+                    if !plan.keep_going {
+                        bail!("{failure}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(failed)
+}

@@ -1,0 +1,230 @@
+//! Creates and deletes many objects over a few connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use tokio::task::JoinSet;
+
+use super::connection::{Connection, Server};
+use super::progress::Progress;
+use super::{NAMESPACE, kinds, pods_path};
+
+/// How long the API server may take to forget deleted pods.
+const EMPTY_LIMIT: Duration = Duration::from_secs(60);
+
+/// A fixed number of connections that share work.
+pub struct Fleet {
+    server: Arc<Server>,
+    clients: usize,
+    connections: Vec<Connection>,
+}
+
+/// When pods are created.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    /// As fast as the connections can.
+    AtOnce,
+    /// So many per second, on a schedule that does not wait for anything.
+    PerSecond(f64),
+}
+
+impl Pace {
+    /// When the pod is due, counted from the start.
+    fn due(self, index: usize) -> Duration {
+        match self {
+            Self::AtOnce => Duration::ZERO,
+            Self::PerSecond(rate) => Duration::from_secs_f64(super::quantiles::count(index) / rate),
+        }
+    }
+}
+
+/// How the creation of pods went; all times are counted from its start.
+#[derive(Debug)]
+pub struct Creation {
+    /// The start.
+    pub start: Instant,
+    /// When each pod was wanted: when it was sent, or with a schedule when it was due.
+    pub wanted: Vec<Duration>,
+    /// How long after it was wanted each pod was sent; large values say that the creators did not keep up.
+    pub lag: Vec<Duration>,
+    /// When the last answer came.
+    pub end: Duration,
+}
+
+impl Fleet {
+    /// Opens that many connections.
+    pub async fn open(server: &Arc<Server>, clients: usize) -> Result<Self> {
+        let mut connections = Vec::with_capacity(clients);
+        for _ in 0..clients {
+            let mut connection = server.connection();
+            connection.open().await?;
+            connections.push(connection);
+        }
+        Ok(Self {
+            server: Arc::clone(server),
+            clients,
+            connections,
+        })
+    }
+
+    /// Replaces connections that were lost when creating failed.
+    fn fill(&mut self) {
+        let server = &self.server;
+        self.connections
+            .resize_with(self.clients, || server.connection());
+    }
+
+    /// Creates the namespace of the load.
+    pub async fn create_namespace(&mut self) -> Result<()> {
+        let body = format!(
+            r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAMESPACE}"}}}}"#
+        );
+        self.server
+            .connection()
+            .call(Method::POST, "/api/v1/namespaces", body.into())
+            .await?;
+        Ok(())
+    }
+
+    /// Creates that many nodes.
+    pub async fn create_nodes(&mut self, count: usize, progress: &mut Progress) -> Result<()> {
+        progress.step(format!("creating {count} nodes"));
+        let bodies = kinds::nodes(count);
+        self.share(count, progress, |index| {
+            (
+                Method::POST,
+                "/api/v1/nodes".to_owned(),
+                bodies[index].clone(),
+            )
+        })
+        .await
+    }
+
+    /// Deletes the pods of a round without grace, and makes sure that none is left.
+    pub async fn delete_pods(
+        &mut self,
+        prefix: &str,
+        count: usize,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<serde::de::IgnoredAny>,
+        }
+        progress.step(format!("deleting {count} pods"));
+        self.share(count, progress, |index| {
+            let name = kinds::pod_name(prefix, index);
+            let path = pods_path(&format!("/{name}?gracePeriodSeconds=0"));
+            (Method::DELETE, path, Bytes::new())
+        })
+        .await?;
+        let start = Instant::now();
+        loop {
+            let body = self
+                .server
+                .connection()
+                .call(Method::GET, &pods_path("?limit=1"), Bytes::new())
+                .await?;
+            let list: List = serde_json::from_slice(&body)?;
+            if list.items.is_empty() {
+                return Ok(());
+            }
+            if start.elapsed() > EMPTY_LIMIT {
+                bail!("deleted pods are still there after {EMPTY_LIMIT:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Creates pods at a pace.
+    pub async fn create_pods(&mut self, bodies: Vec<Bytes>, pace: Pace) -> Result<Creation> {
+        let path: Arc<str> = pods_path("?fieldValidation=Ignore").into();
+        let bodies: Arc<[Bytes]> = bodies.into();
+        let next = Arc::new(AtomicUsize::new(0));
+        self.fill();
+        let start = Instant::now();
+        let mut tasks = JoinSet::new();
+        for mut connection in self.connections.drain(..) {
+            let (path, bodies, next) = (Arc::clone(&path), Arc::clone(&bodies), Arc::clone(&next));
+            tasks.spawn(async move {
+                let mut sent = Vec::new();
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(body) = bodies.get(index) else {
+                        return Ok::<_, anyhow::Error>((connection, sent));
+                    };
+                    let due = pace.due(index);
+                    if !due.is_zero() {
+                        tokio::time::sleep_until((start + due).into()).await;
+                    }
+                    let now = start.elapsed();
+                    connection.call(Method::POST, &path, body.clone()).await?;
+                    sent.push((index, now));
+                }
+            });
+        }
+        let mut times = vec![Duration::ZERO; bodies.len()];
+        while let Some(result) = tasks.join_next().await {
+            let (connection, sent) = result.context("a creator of pods panicked")??;
+            self.connections.push(connection);
+            for (index, time) in sent {
+                times[index] = time;
+            }
+        }
+        let end = start.elapsed();
+        let wanted: Vec<Duration> = match pace {
+            Pace::AtOnce => times.clone(),
+            Pace::PerSecond(_) => (0..times.len()).map(|index| pace.due(index)).collect(),
+        };
+        let lag = times
+            .iter()
+            .zip(&wanted)
+            .map(|(sent, wanted)| sent.saturating_sub(*wanted))
+            .collect();
+        Ok(Creation {
+            start,
+            wanted,
+            lag,
+            end,
+        })
+    }
+
+    /// Sends requests over all connections, as fast as they go. Nothing is wrong with an object that is gone already.
+    async fn share(
+        &mut self,
+        count: usize,
+        progress: &mut Progress,
+        request: impl Fn(usize) -> (Method, String, Bytes),
+    ) -> Result<()> {
+        self.fill();
+        let next = AtomicUsize::new(0);
+        let told = std::sync::Mutex::new(progress);
+        let workers = self.connections.iter_mut().map(|connection| {
+            let (next, told, request) = (&next, &told, &request);
+            async move {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= count {
+                        return Ok::<_, anyhow::Error>(());
+                    }
+                    let (method, path, body) = request(index);
+                    let delete = method == Method::DELETE;
+                    let (status, answer) = connection.send(method, &path, body).await?;
+                    let gone = delete && status == StatusCode::NOT_FOUND;
+                    if !status.is_success() && !gone {
+                        bail!("{path}: {status}: {}", String::from_utf8_lossy(&answer));
+                    }
+                    if let Ok(mut progress) = told.lock() {
+                        progress.done(index + 1, count);
+                    }
+                }
+            }
+        });
+        futures::future::try_join_all(workers).await.map(drop)
+    }
+}

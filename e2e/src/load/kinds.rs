@@ -1,0 +1,253 @@
+//! The kinds of nodes and pods that a load consists of.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::NAMESPACE;
+
+/// How many zones the nodes are in.
+const ZONES: usize = 10;
+
+/// Pods of the kinds with labels to match are in this many groups.
+const GROUPS: usize = 20;
+
+/// How many pods a node has room for.
+pub const PODS_PER_NODE: usize = 110;
+
+/// Where the name goes in a serialised object. No object has this text anywhere else.
+const NAME: &str = "@name@";
+
+/// A kind of pods.
+#[derive(Debug)]
+pub struct PodKind {
+    /// What the command line calls it.
+    pub name: &'static str,
+    /// What it is, for the help.
+    pub about: &'static str,
+    /// Pods of a kind may differ; they take turns in this many variants.
+    variants: usize,
+    /// What a variant adds to the spec.
+    spec: fn(usize) -> Value,
+}
+
+/// All kinds of pods. Another one is another line here.
+pub const POD_KINDS: &[PodKind] = &[
+    PodKind {
+        name: "basic",
+        about: "requests of cpu and memory, nothing else",
+        variants: 1,
+        spec: |_| json!({}),
+    },
+    PodKind {
+        name: "node-selector",
+        about: "a node selector on one of ten zones",
+        variants: ZONES,
+        spec: |variant| json!({"nodeSelector": {"topology.kubernetes.io/zone": zone(variant)}}),
+    },
+    PodKind {
+        name: "node-affinity",
+        about: "required: one of two zones; preferred: the first of them",
+        variants: ZONES,
+        spec: node_affinity,
+    },
+    PodKind {
+        name: "spread",
+        about: "topology spread over zones, maxSkew 5, DoNotSchedule",
+        variants: GROUPS,
+        spec: |variant| {
+            json!({"topologySpreadConstraints": [{
+                "maxSkew": 5,
+                "topologyKey": "topology.kubernetes.io/zone",
+                "whenUnsatisfiable": "DoNotSchedule",
+                "labelSelector": {"matchLabels": {"group": group(variant)}},
+            }]})
+        },
+    },
+    PodKind {
+        name: "pod-affinity",
+        about: "required affinity to the own group, by zone",
+        variants: GROUPS,
+        spec: |variant| {
+            json!({"affinity": {"podAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "topology.kubernetes.io/zone")],
+            }}})
+        },
+    },
+    PodKind {
+        name: "pod-anti-affinity",
+        about: "required anti-affinity to the own group (a twentieth of the pods), by node",
+        variants: GROUPS,
+        spec: |variant| {
+            json!({"affinity": {"podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "kubernetes.io/hostname")],
+            }}})
+        },
+    },
+    PodKind {
+        name: "preferred-pod-anti-affinity",
+        about: "preferred anti-affinity to the own group, by node",
+        variants: GROUPS,
+        spec: |variant| {
+            json!({"affinity": {"podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 10, "podAffinityTerm": term(variant, "kubernetes.io/hostname")},
+                ],
+            }}})
+        },
+    },
+];
+
+impl PodKind {
+    /// The kind of this name.
+    pub fn find(name: &str) -> Result<&'static Self, String> {
+        POD_KINDS
+            .iter()
+            .find(|kind| kind.name == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = POD_KINDS.iter().map(|kind| kind.name).collect();
+                format!("there is no kind {name:?}; there are {}", names.join(", "))
+            })
+    }
+
+    /// The pods of a round, ready to be sent.
+    pub fn pods(&self, scheduler: &str, prefix: &str, count: usize) -> Vec<Bytes> {
+        let templates: Vec<String> = (0..self.variants)
+            .map(|variant| self.template(scheduler, variant))
+            .collect();
+        templates
+            .iter()
+            .cycle()
+            .take(count)
+            .enumerate()
+            .map(|(index, template)| Bytes::from(template.replace(NAME, &pod_name(prefix, index))))
+            .collect()
+    }
+
+    fn template(&self, scheduler: &str, variant: usize) -> String {
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": NAME,
+                "namespace": NAMESPACE,
+                "labels": {"app": "load", "group": group(variant)},
+            },
+            "spec": {
+                "schedulerName": scheduler,
+                "containers": [{
+                    "name": "main",
+                    "image": "registry.k8s.io/pause:3.10",
+                    "resources": {"requests": {"cpu": "100m", "memory": "500Mi"}},
+                }],
+            },
+        });
+        if let Value::Object(more) = (self.spec)(variant) {
+            for (field, value) in more {
+                pod["spec"][field] = value;
+            }
+        }
+        pod.to_string()
+    }
+}
+
+/// The name of a pod of a round.
+pub fn pod_name(prefix: &str, index: usize) -> String {
+    format!("{prefix}-{index:06}")
+}
+
+/// Which pod of a round has this name, if any.
+pub fn pod_index(prefix: &str, name: &str) -> Option<usize> {
+    name.strip_prefix(prefix)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Nodes, ready to be sent: 32 cpu, 256Gi, room for 110 pods, in ten zones.
+pub fn nodes(count: usize) -> Vec<Bytes> {
+    (0..count)
+        .map(|index| {
+            let name = format!("node-{index:05}");
+            let resources = json!({
+                "cpu": "32",
+                "memory": "256Gi",
+                "ephemeral-storage": "500Gi",
+                "pods": PODS_PER_NODE.to_string(),
+            });
+            let node = json!({
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {
+                    "kubernetes.io/hostname": name,
+                    "kubernetes.io/os": "linux",
+                    "kubernetes.io/arch": "amd64",
+                    "topology.kubernetes.io/region": "region-0",
+                    "topology.kubernetes.io/zone": zone(index),
+                }},
+                "status": {
+                    "capacity": resources,
+                    "allocatable": resources,
+                    "conditions": [{
+                        "type": "Ready", "status": "True", "reason": "KubeletReady",
+                        "message": "kubelet is posting ready status",
+                        "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+                        "lastTransitionTime": "2026-01-01T00:00:00Z",
+                    }],
+                },
+            });
+            Bytes::from(node.to_string())
+        })
+        .collect()
+}
+
+fn zone(index: usize) -> String {
+    format!("zone-{}", index % ZONES)
+}
+
+fn group(variant: usize) -> String {
+    format!("group-{variant}")
+}
+
+/// A term of pod affinity or anti-affinity to the group of a variant.
+fn term(variant: usize, topology_key: &str) -> Value {
+    json!({"topologyKey": topology_key, "labelSelector": {"matchLabels": {"group": group(variant)}}})
+}
+
+fn node_affinity(variant: usize) -> Value {
+    let expression = |zones: &[String]| json!([{"key": "topology.kubernetes.io/zone", "operator": "In", "values": zones}]);
+    json!({"affinity": {"nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": expression(&[zone(variant), zone(variant + 1)])}],
+        },
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 10, "preference": {"matchExpressions": expression(&[zone(variant)])}},
+        ],
+    }}})
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use k8s_openapi::api::core::v1::{Node, Pod};
+
+    use super::*;
+
+    #[test]
+    fn every_kind_makes_valid_pods_with_names_that_lead_back() {
+        for kind in POD_KINDS {
+            for (index, body) in kind.pods("s", "p1", 25).iter().enumerate() {
+                let pod: Pod = serde_json::from_slice(body).unwrap();
+                let name = pod.metadata.name.unwrap();
+                assert_eq!(pod_index("p1", &name), Some(index), "{}", kind.name);
+                assert_eq!(pod_index("p2", &name), None);
+                assert_eq!(pod.spec.unwrap().scheduler_name.as_deref(), Some("s"));
+            }
+        }
+    }
+
+    #[test]
+    fn nodes_are_valid() {
+        for body in nodes(3) {
+            let node: Node = serde_json::from_slice(&body).unwrap();
+            assert!(node.metadata.labels.unwrap().len() > 3);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What the command line asks for.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::contender::Contender;
+use super::fleet::Pace;
+use super::kinds::{POD_KINDS, PODS_PER_NODE, PodKind};
+use super::quantiles::count;
+
+/// The form of the result on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For machines: every round, and the summaries of the tables.
+    Json,
+}
+
+/// The arguments of a load run.
+#[derive(Debug, Clone, Args)]
+pub struct LoadArgs {
+    /// The schedulers to measure; they take turns in each round.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
+    pub schedulers: Vec<Contender>,
+    /// How many nodes there are; repeat it to measure several sizes one after another. [default: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub nodes: Vec<u32>,
+    /// How many pods a round creates at once. [default: 2000]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    pub pods: Option<u32>,
+    /// The kind of pods; repeat it to measure several kinds.
+    #[arg(long, value_name = "KIND", value_parser = PodKind::find, default_value = "basic", long_help = kind_help())]
+    pub kind: Vec<&'static PodKind>,
+    /// How often each scheduler has its turn. [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: Option<u32>,
+    /// How many connections create pods.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub clients: u32,
+    /// Open loop: create so many pods per second on a schedule, whatever becomes of them.
+    #[arg(long, value_name = "R", conflicts_with_all = ["pods", "memory"], value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: Option<u32>,
+    /// Open loop: for so long.
+    #[arg(long, value_name = "S", default_value_t = 20, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub seconds: u32,
+    /// Also read p50 and p99 of a scheduling attempt from the scheduler's own metrics.
+    #[arg(long)]
+    pub latency: bool,
+    /// One round of berth with 5,000 nodes and 10,000 pods, unless other arguments change that: its peak memory.
+    #[arg(long)]
+    pub memory: bool,
+    /// How many binds the null scheduler has in flight.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub null_in_flight: u32,
+    /// Pods that the null scheduler binds before anything is measured, so that the API server is warm.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub warm_up: u32,
+    /// A round fails when no pod is bound for so many seconds.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub stall: u32,
+    /// Go on with the next round when one fails; the exit code still tells.
+    #[arg(long)]
+    pub keep_going: bool,
+    /// A further argument for `berth run`; may be repeated.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub berth_arg: Vec<String>,
+    /// The form of the result.
+    #[arg(short, long, value_enum, value_name = "FORM", default_value = "table")]
+    pub output: Output,
+}
+
+/// What is to be measured, with all defaults filled in.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The schedulers, in the order of their turns.
+    pub schedulers: Vec<Contender>,
+    /// Numbers of nodes.
+    pub nodes: Vec<usize>,
+    /// Pods per round.
+    pub pods: usize,
+    /// Names of the kinds of pods.
+    #[serde(serialize_with = "names")]
+    pub kinds: Vec<&'static PodKind>,
+    /// Turns of each scheduler.
+    pub rounds: u32,
+    /// Connections that create pods.
+    pub clients: usize,
+    /// Pods per second of an open loop.
+    pub rate: Option<u32>,
+    /// Whether the schedulers' own metrics are read.
+    pub latency: bool,
+    /// Binds in flight of the null scheduler.
+    pub null_in_flight: u32,
+    /// Pods bound before anything is measured.
+    pub warm_up: usize,
+    /// Seconds without a bind after which a round fails.
+    pub stall: u32,
+    /// Whether a failed round is survived.
+    pub keep_going: bool,
+    /// Further arguments for Berth.
+    pub berth_args: Vec<String>,
+}
+
+impl Plan {
+    /// Fills in the defaults and refuses what cannot work.
+    pub fn new(args: LoadArgs) -> Result<Self> {
+        let preset = |usual: u32, memory: u32| if args.memory { memory } else { usual };
+        let or = |given: &[Contender], usual: &[Contender]| {
+            if given.is_empty() { usual } else { given }.to_vec()
+        };
+        let usual: &[Contender] = if args.memory {
+            &[Contender::Berth]
+        } else {
+            Contender::value_variants()
+        };
+        let mut nodes: Vec<usize> = args.nodes.iter().map(|nodes| to_usize(*nodes)).collect();
+        if nodes.is_empty() {
+            nodes.push(to_usize(preset(1_000, 5_000)));
+        }
+        let pods = match args.rate {
+            Some(rate) => to_usize(rate) * to_usize(args.seconds),
+            None => to_usize(args.pods.unwrap_or(preset(2_000, 10_000))),
+        };
+        for nodes in &nodes {
+            let room = nodes * PODS_PER_NODE;
+            if pods > room {
+                bail!("{pods} pods do not fit on {nodes} nodes, which have room for {room}");
+            }
+        }
+        Ok(Self {
+            schedulers: or(&args.schedulers, usual),
+            nodes,
+            pods,
+            kinds: args.kind,
+            rounds: args.rounds.unwrap_or(preset(3, 1)),
+            clients: to_usize(args.clients),
+            rate: args.rate,
+            latency: args.latency,
+            null_in_flight: args.null_in_flight,
+            warm_up: to_usize(args.warm_up),
+            stall: args.stall,
+            keep_going: args.keep_going,
+            berth_args: args.berth_arg,
+        })
+    }
+
+    /// The pace at which pods are created.
+    pub fn pace(&self) -> Pace {
+        self.rate
+            .map_or(Pace::AtOnce, |rate| Pace::PerSecond(f64::from(rate)))
+    }
+
+    /// How long a round may go on without a bind.
+    pub fn stall(&self) -> Duration {
+        Duration::from_secs(u64::from(self.stall))
+    }
+
+    /// How long a round may take altogether. No scheduler worth measuring binds fewer than ten pods per second.
+    pub fn limit(&self) -> Duration {
+        Duration::from_secs(60) + Duration::from_secs_f64(count(self.pods) / 10.0)
+    }
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn names<S: serde::Serializer>(kinds: &[&PodKind], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(kinds.iter().map(|kind| kind.name))
+}
+
+fn kind_help() -> String {
+    let kinds: Vec<String> = POD_KINDS
+        .iter()
+        .map(|kind| format!("- {}: {}", kind.name, kind.about))
+        .collect();
+    format!(
+        "The kind of pods; repeat it to measure several kinds.\n\n{}",
+        kinds.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: LoadArgs,
+    }
+
+    fn plan(line: &str) -> Result<Plan> {
+        let words = std::iter::once("load").chain(line.split_whitespace());
+        Plan::new(Cli::try_parse_from(words)?.args)
+    }
+
+    #[test]
+    fn defaults() {
+        let plan = plan("").unwrap();
+        assert_eq!(plan.schedulers, Contender::value_variants());
+        assert_eq!(
+            (plan.nodes, plan.pods, plan.rounds),
+            (vec![1_000], 2_000, 3)
+        );
+    }
+
+    #[test]
+    fn memory_is_a_preset_that_arguments_change() {
+        let memory = plan("--memory").unwrap();
+        assert_eq!(memory.schedulers, [Contender::Berth]);
+        assert_eq!(
+            (memory.nodes, memory.pods, memory.rounds),
+            (vec![5_000], 10_000, 1)
+        );
+        let small = plan("--memory --nodes 100 --pods 300 --schedulers null,berth").unwrap();
+        assert_eq!(small.schedulers, [Contender::Null, Contender::Berth]);
+        assert_eq!((small.nodes, small.pods), (vec![100], 300));
+    }
+
+    #[test]
+    fn an_open_loop_has_as_many_pods_as_fall_due() {
+        let plan = plan("--rate 50 --seconds 4").unwrap();
+        assert_eq!(plan.pods, 200);
+        assert!(matches!(plan.pace(), Pace::PerSecond(rate) if rate == 50.0));
+    }
+
+    #[test]
+    fn more_pods_than_room_are_refused() {
+        let error = plan("--nodes 10 --pods 1101").unwrap_err();
+        assert!(error.to_string().contains("room for 1100"), "{error}");
+        assert!(plan("--kind nonsense").is_err());
+    }
+}
