@@ -14,7 +14,7 @@ mod resources;
 mod speculation;
 mod taints;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
@@ -82,6 +82,8 @@ pub struct Cluster {
     by_name: HashMap<Box<str>, NodeId>,
     present: NodeSet,
     present_count: usize,
+    /// Nodes that hold a pod nobody can read, by name: known, but they take no pods.
+    closed: BTreeSet<Box<str>>,
     unschedulable: NodeSet,
     resources: ResourceTable,
     allowed_pods: Vec<i64>,
@@ -257,7 +259,7 @@ impl Cluster {
         } else {
             self.unschedulable.remove(node);
         }
-        if self.present.insert(node) {
+        if !self.closed.contains(&model.name) && self.present.insert(node) {
             self.present_count += 1;
         }
         let new = Arc::new(model);
@@ -281,14 +283,41 @@ impl Cluster {
         self.resources.set_allocatable(node, &[]);
         self.allowed_pods[node.index()] = 0;
         self.unschedulable.remove(node);
-        self.present.remove(node);
-        self.present_count -= 1;
+        if self.present.remove(node) {
+            self.present_count -= 1;
+        }
         self.changes.record(node);
         self.release_slot(node);
         Some(NodeChange {
             old: Some(old),
             new: None,
         })
+    }
+
+    /// Keeps pods off a node, known or not, until it is opened again: it holds a pod that nobody
+    /// can read, and so nobody knows what is left of it.
+    pub fn close_node(&mut self, name: &str) {
+        if self.closed.insert(name.into())
+            && let Some(&node) = self.by_name.get(name)
+            && self.present.remove(node)
+        {
+            self.present_count -= 1;
+            self.changes.record(node);
+        }
+    }
+
+    /// Lets pods onto a closed node again. Answers the node when it is one that can take pods.
+    pub fn open_node(&mut self, name: &str) -> Option<Arc<NodeModel>> {
+        if !self.closed.remove(name) {
+            return None;
+        }
+        let node = *self.by_name.get(name)?;
+        let model = self.slots[node.index()].model.clone()?;
+        if self.present.insert(node) {
+            self.present_count += 1;
+        }
+        self.changes.record(node);
+        Some(model)
     }
 
     fn slot(&mut self, name: &str) -> NodeId {

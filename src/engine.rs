@@ -25,7 +25,7 @@ pub use effect::{
 
 use crate::api;
 use crate::cluster::Cluster;
-use crate::framework::Profile;
+use crate::framework::{EventSet, Profile};
 use crate::model::Time;
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
 use crate::telemetry::metrics::{AttemptResult, Metrics, ProfileMetrics, SchedulingMetrics};
@@ -55,17 +55,26 @@ struct ProfileState {
     plugins: Vec<crate::telemetry::metrics::PluginMetrics>,
 }
 
+/// An effect whose outcome is awaited: of which pod.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    Bind(PodKey),
+    Status(PodKey),
+}
+
 /// The scheduler's state and what it does with it.
 pub struct Engine {
     cluster: Cluster,
     queue: SchedulingQueue,
     profiles: Vec<ProfileState>,
+    /// The events that some plugin of some profile registered for.
+    heeded: EventSet,
     classes: ClassTable,
     pods: FxHashMap<PodKey, Waiting>,
     by_uid: HashMap<Box<str>, PodKey>,
     next_pod: u64,
     /// Effects whose outcome is awaited, and for which pod.
-    awaited: FxHashMap<EffectId, PodKey>,
+    awaited: FxHashMap<EffectId, Awaited>,
     effects: Vec<Effect>,
     next_effect: u64,
     namespaces: BTreeMap<Box<str>, api::Pairs>,
@@ -84,9 +93,13 @@ mod quarantine;
 impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(setup: Setup) -> Self {
+        let mut heeded = EventSet::default();
         let profiles = (setup.profiles.into_iter())
             .map(|profile| {
                 let metrics = setup.metrics.profile(&profile.name);
+                for (_, plugin) in profile.plugins() {
+                    heeded.union(plugin.events());
+                }
                 let plugins = profile
                     .plugins()
                     .map(|(_, plugin)| metrics.plugin(plugin.name()))
@@ -102,6 +115,7 @@ impl Engine {
             cluster: Cluster::default(),
             queue: SchedulingQueue::new(setup.backoff, Arc::clone(&setup.metrics)),
             profiles,
+            heeded,
             classes: ClassTable::default(),
             pods: FxHashMap::default(),
             by_uid: HashMap::new(),

@@ -22,6 +22,9 @@ pub struct Meta {
     pub generation: Option<i64>,
     /// Labels. Decoded for nodes and namespaces; pods' are not read yet.
     pub labels: Pairs,
+    /// Where an undecodable pod stands; only filled when decoding failed.
+    #[serde(skip)]
+    pub node_name: Box<str>,
     /// Present once deletion was asked for.
     pub deletion_timestamp: Option<IgnoredAny>,
 }

@@ -58,6 +58,12 @@ impl<K: Kind> Watched<K> {
                 #[serde(default)]
                 struct Identity {
                     metadata: Names,
+                    spec: Place,
+                }
+                #[derive(Deserialize, Default)]
+                #[serde(default, rename_all = "camelCase")]
+                struct Place {
+                    node_name: Box<str>,
                 }
                 #[derive(Deserialize, Default)]
                 #[serde(default, rename_all = "camelCase")]
@@ -67,14 +73,16 @@ impl<K: Kind> Watched<K> {
                     uid: Box<str>,
                     resource_version: Box<str>,
                 }
-                let names = serde_json::from_str::<Identity>(json)
-                    .unwrap_or_default()
-                    .metadata;
+                let Identity {
+                    metadata: names,
+                    spec,
+                } = serde_json::from_str(json).unwrap_or_default();
                 let meta = Meta {
                     name: names.name,
                     namespace: names.namespace,
                     uid: names.uid,
                     resource_version: names.resource_version,
+                    node_name: spec.node_name,
                     ..Meta::default()
                 };
                 Self {

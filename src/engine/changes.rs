@@ -47,13 +47,17 @@ impl Engine {
         match change {
             Change::Pod(pod) => match CompiledPod::compile(&pod) {
                 Ok(compiled) => {
-                    self.quarantined.release_pod(&compiled.reference.uid);
+                    self.readable_pod(&compiled.reference.uid, now);
                     self.pod(compiled, now);
                 }
-                Err(error) => self.unreadable_pod(&pod.metadata, &error.to_string()),
+                Err(error) => {
+                    self.unreadable_pod(&pod.metadata, &pod.spec.node_name, &error.to_string());
+                }
             },
             Change::PodGone(uid) => self.pod_gone(&uid, now),
-            Change::PodUnreadable(meta, reason) => self.unreadable_pod(&meta, &reason),
+            Change::PodUnreadable(meta, reason) => {
+                self.unreadable_pod(&meta, &meta.node_name, &reason);
+            }
             Change::Node(node) => match NodeModel::compile(&node) {
                 Ok(model) => {
                     self.quarantined.release_node(&model.name);
@@ -84,16 +88,27 @@ impl Engine {
         }
     }
 
-    fn unreadable_pod(&mut self, meta: &api::Meta, reason: &str) {
-        // A pod that is placed keeps counting as it last was. One that waits is dropped: it cannot
-        // be placed as it asked, and must not be placed as if it had asked for less.
-        self.quarantined.pod(
-            &meta.uid,
-            &format!("{}/{}", meta.namespace, meta.name),
-            reason,
-        );
+    fn unreadable_pod(&mut self, meta: &api::Meta, node: &str, reason: &str) {
+        // One that is placed keeps counting as it last was; one that never could be read closes its
+        // node. One that waits is dropped: it cannot be placed as it asked, and must not be placed
+        // as if it had asked for less.
+        let placed = self.cluster.placed_by_uid(&meta.uid).is_some();
+        let node = if placed { "" } else { node };
+        let name = format!("{}/{}", meta.namespace, meta.name);
+        self.quarantined.pod(&meta.uid, &name, node, reason);
+        if !node.is_empty() {
+            self.cluster.close_node(node);
+        }
         if let Some(&key) = self.by_uid.get(&meta.uid) {
             self.drop_waiting(key);
+        }
+    }
+
+    fn readable_pod(&mut self, uid: &str, now: Time) {
+        if let Some(node) = self.quarantined.release_pod(uid)
+            && let Some(model) = self.cluster.open_node(&node)
+        {
+            self.wake(&ClusterEvent::NodeAdd(&model), now);
         }
     }
 
@@ -149,7 +164,7 @@ impl Engine {
     }
 
     fn pod_gone(&mut self, uid: &str, now: Time) {
-        self.quarantined.release_pod(uid);
+        self.readable_pod(uid, now);
         if let Some(&key) = self.by_uid.get(uid) {
             match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
                 Some(binding) => binding.gone = true,

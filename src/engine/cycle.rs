@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::waiting::Binding;
-use super::{Action, Engine, EventKind, PodEvent, ProfileState};
+use super::{Action, Awaited, Engine, EventKind, PodEvent, ProfileState};
 use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{
     Choice, Diagnosis, Evaluation, PermitAnswer, PluginSet, Profile, ReasonCounts,
@@ -139,7 +139,7 @@ impl Engine {
                 node: Arc::clone(&node),
             },
         );
-        self.awaited.insert(id, key);
+        self.awaited.insert(id, Awaited::Bind(key));
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.binding = Some(Binding {
                 placed,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, ConditionReason, Engine, EventKind, PodEvent, StatusPatch};
+use super::{Action, Awaited, ConditionReason, Engine, EventKind, PodEvent, StatusPatch};
 use crate::framework::PluginSet;
 use crate::model::{PodCondition, Time};
 use crate::queue::PodKey;
@@ -99,7 +99,7 @@ impl Engine {
         self.effect(Arc::clone(&reference), Action::Emit(event));
         if news {
             let id = self.effect(reference, Action::PatchStatus(patch));
-            self.awaited.insert(id, key);
+            self.awaited.insert(id, Awaited::Status(key));
         }
     }
 }

@@ -42,9 +42,11 @@ impl Engine {
             profiles,
             ..
         } = self;
-        queue.wake(event.kind(), now, |class, rejectors| {
-            helps(profiles, classes, event, class, rejectors)
-        });
+        if self.heeded.contains(event.kind()) {
+            queue.wake(event.kind(), now, |class, rejectors| {
+                helps(profiles, classes, event, class, rejectors)
+            });
+        }
         self.events
             .handled(event.kind(), (self.stopwatch)() - started);
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::{Action, EffectId, Engine, EventKind, Outcome, PodEvent};
+use super::waiting::Binding;
+use super::{Action, Awaited, EffectId, Engine, EventKind, Outcome, PodEvent};
 use crate::cluster::PlacedId;
 use crate::model::Time;
 use crate::queue::PodKey;
@@ -12,69 +13,69 @@ use crate::telemetry::metrics::{AttemptResult, ExtensionPoint, Status};
 impl Engine {
     /// Takes in what became of an effect.
     pub fn complete(&mut self, id: EffectId, outcome: Outcome, now: Time) {
-        let Some(key) = self.awaited.remove(&id) else {
-            return;
-        };
-        let Some(pod) = self.pods.get_mut(&key) else {
-            return;
-        };
-        match (pod.binding.take(), outcome) {
-            (None, Outcome::Done | Outcome::PodGone) => {}
-            // The status was not written: the next attempt writes it again.
-            (None, Outcome::Failed(_)) => pod.info.condition = None,
-            (Some(binding), Outcome::Done) => {
-                let Some(pod) = self.pods.get(&key) else {
-                    return;
-                };
-                let state = &self.profiles[pod.profile];
-                let finished = (self.stopwatch)();
-                state
-                    .metrics
-                    .attempt(AttemptResult::Scheduled, finished - binding.started);
-                let took = finished - binding.sent;
-                state
-                    .metrics
-                    .extension_point(ExtensionPoint::Bind, Status::Success, took);
-                if let Some(queued) = self.queue.get(key) {
-                    let waited = queued
-                        .first_attempt
-                        .map_or(0.0, |first| now.since(first).as_secs_f64());
-                    self.metrics.sli(queued.attempts, waited);
-                    if queued.flushed {
-                        self.metrics.scheduled_after_flush();
-                    }
+        match self.awaited.remove(&id) {
+            Some(Awaited::Bind(key)) => self.bind_answered(key, outcome, now),
+            Some(Awaited::Status(key)) => {
+                // What was not written is written again by the next attempt.
+                if let (Outcome::Failed(_), Some(pod)) = (outcome, self.pods.get_mut(&key)) {
+                    pod.info.condition = None;
                 }
-                let reference = Arc::clone(&pod.reference);
-                let event = PodEvent {
-                    kind: EventKind::Scheduled,
-                    scheduler_name: Arc::clone(&state.profile.name),
-                    note: format!("Successfully assigned {reference} to {}", binding.node).into(),
-                    resource_version: pod.version,
-                };
-                self.effect(reference, Action::Emit(event));
-                self.drop_waiting(key);
             }
-            (Some(binding), Outcome::PodGone) => {
+            None => {}
+        }
+    }
+
+    fn bind_answered(&mut self, key: PodKey, outcome: Outcome, now: Time) {
+        let Some(binding) = self.pods.get_mut(&key).and_then(|pod| pod.binding.take()) else {
+            return;
+        };
+        match outcome {
+            Outcome::Done => self.bound(key, &binding, now),
+            Outcome::Failed(text) if !binding.gone => {
+                self.bind_failed(key, &binding, &text, now);
+            }
+            Outcome::PodGone | Outcome::Failed(_) => {
                 self.forget(binding.placed, now);
                 self.drop_waiting(key);
-            }
-            (Some(binding), Outcome::Failed(_)) if binding.gone => {
-                self.forget(binding.placed, now);
-                self.drop_waiting(key);
-            }
-            (Some(binding), Outcome::Failed(text)) => {
-                self.bind_failed(key, &binding, text, now);
             }
         }
     }
 
-    fn bind_failed(
-        &mut self,
-        key: PodKey,
-        binding: &super::waiting::Binding,
-        text: String,
-        now: Time,
-    ) {
+    /// The pod stays assumed until the watch confirms it; everything else is settled now.
+    fn bound(&mut self, key: PodKey, binding: &Binding, now: Time) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let state = &self.profiles[pod.profile];
+        let finished = (self.stopwatch)();
+        state
+            .metrics
+            .attempt(AttemptResult::Scheduled, finished - binding.started);
+        let took = finished - binding.sent;
+        state
+            .metrics
+            .extension_point(ExtensionPoint::Bind, Status::Success, took);
+        if let Some(queued) = self.queue.get(key) {
+            let waited = queued
+                .first_attempt
+                .map_or(0.0, |first| now.since(first).as_secs_f64());
+            self.metrics.sli(queued.attempts, waited);
+            if queued.flushed {
+                self.metrics.scheduled_after_flush();
+            }
+        }
+        let reference = Arc::clone(&pod.reference);
+        let event = PodEvent {
+            kind: EventKind::Scheduled,
+            scheduler_name: Arc::clone(&state.profile.name),
+            note: format!("Successfully assigned {reference} to {}", binding.node).into(),
+            resource_version: pod.version,
+        };
+        self.effect(reference, Action::Emit(event));
+        self.drop_waiting(key);
+    }
+
+    fn bind_failed(&mut self, key: PodKey, binding: &Binding, text: &str, now: Time) {
         if let Some(pod) = self.pods.get(&key) {
             let took = (self.stopwatch)() - binding.sent;
             let metrics = &self.profiles[pod.profile].metrics;

@@ -68,6 +68,11 @@ impl EventSet {
         Self(bits)
     }
 
+    /// Adds the kinds of another set.
+    pub const fn union(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
     /// Whether the kind is in the set.
     pub const fn contains(self, kind: EventKind) -> bool {
         self.0 & (1 << kind as u32) != 0
