@@ -88,4 +88,6 @@ pub fn default_profile(scheduler_name: &str) -> Profile {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

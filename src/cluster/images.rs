@@ -46,7 +46,9 @@ impl ImageIndex {
         let mut new = Vec::with_capacity(old.len());
         for image in &model.images {
             for name in &image.names {
-                new.push(self.intern(name, image.size));
+                let id = self.intern(name, image.size);
+                self.resize_if_alone(id, node, image.size, &new);
+                new.push(id);
             }
         }
         new.sort_unstable();
@@ -85,6 +87,19 @@ impl ImageIndex {
             },
         );
         id
+    }
+
+    /// A node that alone has an image reports its size anew, as if the image had come just now; of
+    /// several sizes under one name its first counts.
+    fn resize_if_alone(&mut self, id: ImageId, node: NodeId, size: i64, seen: &[ImageId]) {
+        if let Some(state) = self.states.get_mut(&id)
+            && state.size != size
+            && state.nodes.len() == 1
+            && state.nodes.contains(node)
+            && !seen.contains(&id)
+        {
+            state.size = size;
+        }
     }
 
     fn touch(&mut self, id: ImageId, change: impl FnOnce(&mut Posting)) {
