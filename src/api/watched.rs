@@ -131,3 +131,6 @@ impl<K: Kind> kube::Resource for Watched<K> {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,97 @@
-//! Tests.
+//! Events as they are written, and when they are not.
+
+use super::*;
+use crate::engine::PodEvent;
+use crate::model::PodRef;
+
+fn order(note: &str) -> EventOrder {
+    EventOrder {
+        pod: Arc::new(PodRef {
+            namespace: "a".into(),
+            name: "b".into(),
+            uid: "u".into(),
+        }),
+        event: PodEvent {
+            kind: EventKind::FailedScheduling,
+            scheduler_name: "berth".into(),
+            note: note.into(),
+            resource_version: 7,
+        },
+    }
+}
+
+#[test]
+fn has_the_fields_of_kube_scheduler() {
+    let now = jiff::Timestamp::from_microsecond(1_500_000).unwrap_or_default();
+    let expected = json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": { "name": "b.1", "namespace": "a" },
+        "eventTime": "1970-01-01T00:00:01.500000Z",
+        "type": "Warning",
+        "reason": "FailedScheduling",
+        "action": "Scheduling",
+        "note": "no",
+        "regarding": {
+            "kind": "Pod", "namespace": "a", "name": "b", "uid": "u", "apiVersion": "v1",
+            "resourceVersion": "7",
+        },
+        "reportingController": "berth",
+        "reportingInstance": "berth-host",
+    });
+    assert_eq!(body(&order("no"), "b.1", "host", now), expected);
+}
+
+#[test]
+fn long_notes_are_cut() {
+    let cut = truncate(&"x".repeat(1025));
+    assert_eq!(cut.len(), 1024);
+    assert!(cut.ends_with("x ..."));
+    assert_eq!(truncate(&"x".repeat(1024)).len(), 1024);
+    // A character is never cut in two.
+    assert!(truncate(&"ü".repeat(600)).len() <= 1024);
+}
+
+#[test]
+fn a_repeated_failure_becomes_a_series() {
+    let mut cache = SeriesCache::default();
+    let (start, time) = (Instant::now(), jiff::Timestamp::UNIX_EPOCH);
+    let second = Duration::from_secs(1);
+    assert_eq!(cache.observe("u", start, time), Known::New);
+    cache.written("u", "a", "b.1".to_owned());
+    let expected = Flush {
+        namespace: "a".into(),
+        name: "b.1".to_owned(),
+        count: 2,
+        last: time,
+    };
+    assert_eq!(
+        cache.observe("u", start + second, time),
+        Known::Patch(expected)
+    );
+    assert_eq!(cache.observe("u", start + 2 * second, time), Known::Counted);
+
+    let minute = Duration::from_secs(60);
+    assert_eq!(cache.sweep(start + 5 * minute), []);
+    let last = cache.sweep(start + 7 * minute);
+    assert_eq!(
+        last.iter().map(|flush| flush.count).collect::<Vec<_>>(),
+        [3]
+    );
+    assert_eq!(cache.observe("u", start + 8 * minute, time), Known::New);
+}
+
+#[test]
+fn a_series_that_goes_on_is_written_now_and_then() {
+    let mut cache = SeriesCache::default();
+    let (start, time) = (Instant::now(), jiff::Timestamp::UNIX_EPOCH);
+    let minute = Duration::from_secs(60);
+    cache.observe("u", start, time);
+    cache.written("u", "a", "b.1".to_owned());
+    let mut written = 0;
+    for step in 1..=62 {
+        cache.observe("u", start + step * minute, time);
+        written += cache.sweep(start + step * minute).len();
+    }
+    assert_eq!(written, 2);
+}
