@@ -1,1 +1,56 @@
-//! Tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod histories;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::plugins::default_profile;
+
+/// An engine of one profile.
+fn engine_of(profile: Profile, seed: u64) -> Engine {
+    Engine::new(Setup {
+        profiles: vec![profile],
+        backoff: Backoff::default(),
+        seed,
+        metrics: Arc::new(Metrics::new().unwrap()),
+        stopwatch: Box::new(|| 0.0),
+    })
+}
+
+/// An engine with the default plugins.
+fn engine(seed: u64) -> Engine {
+    engine_of(default_profile("berth"), seed)
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Fails unless the parts of the engine agree with each other.
+    fn audit(&self) {
+        self.queue.audit();
+        self.cluster.audit();
+        assert_eq!(
+            self.queue.len(),
+            self.pods.len(),
+            "one entry per waiting pod"
+        );
+        assert_eq!(self.by_uid.len(), self.pods.len());
+        for (key, pod) in &self.pods {
+            assert_eq!(self.by_uid.get(&pod.reference.uid), Some(key));
+            let queued = self.queue.get(*key).expect("a waiting pod is in the queue");
+            assert_eq!(queued.class, pod.class);
+            let binding = pod.binding.is_some();
+            let in_flight = queued.state == crate::queue::State::InFlight;
+            assert_eq!(in_flight, binding, "{}", pod.reference);
+            assert!(self.classes.get(pod.class).is_some());
+        }
+    }
+}

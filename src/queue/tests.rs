@@ -1,1 +1,43 @@
-//! Tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use super::*;
+
+impl SchedulingQueue {
+    /// Fails unless every pod is in the one place that its state says.
+    pub(crate) fn audit(&self) {
+        let mut places = 0;
+        for (key, pod) in &self.pods {
+            let order = pod.order();
+            let held = match pod.state {
+                State::Active => self.active.contains(&order),
+                State::Backoff(until) => self.backoff.contains(&(until, order)),
+                State::ErrorBackoff(until) => self.error_backoff.contains(&(until, *key)),
+                State::Unschedulable => self
+                    .unschedulable
+                    .get(&pod.group())
+                    .is_some_and(|pods| pods.contains(key)),
+                State::Gated => self.gated.contains(key),
+                State::InFlight => {
+                    places -= 1;
+                    true
+                }
+            };
+            assert!(held, "{key:?} is not where it should be: {:?}", pod.state);
+            places += 1;
+        }
+        let unschedulable: usize = self.unschedulable.values().map(BTreeSet::len).sum();
+        assert_eq!(unschedulable, self.unschedulable_count);
+        assert!(self.unschedulable.values().all(|pods| !pods.is_empty()));
+        let all = self.active.len()
+            + self.backoff.len()
+            + self.error_backoff.len()
+            + unschedulable
+            + self.gated.len();
+        assert_eq!(all, places as usize, "some pod is in a second place");
+    }
+}
