@@ -31,8 +31,8 @@ pub(super) struct ClassTable {
     free: Vec<ClassId>,
     by_shape: HashMap<(usize, Arc<PodShape>), ClassId>,
     cached: Vec<ClassId>,
-    /// Emptied evaluations, whose memory the next one takes over.
-    spare: Vec<Box<Evaluation>>,
+    /// An emptied evaluation, whose memory the next one takes over.
+    spare: Option<Box<Evaluation>>,
     clock: u64,
 }
 
@@ -102,7 +102,7 @@ impl ClassTable {
         if held.is_some() {
             self.cached.retain(|&other| other != id);
         }
-        held.or_else(|| self.spare.pop()).unwrap_or_default()
+        held.or_else(|| self.spare.take()).unwrap_or_default()
     }
 
     /// Takes an evaluation back and drops the least recently used ones beyond the limit.
@@ -139,9 +139,7 @@ impl ClassTable {
         let unused = class.pods == 0;
         if let Some(mut evaluation) = evaluation {
             evaluation.clear();
-            if self.spare.is_empty() {
-                self.spare.push(evaluation);
-            }
+            self.spare = Some(evaluation);
         }
         if unused {
             self.remove(id);
