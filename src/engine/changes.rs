@@ -99,8 +99,18 @@ impl Engine {
         if !node.is_empty() {
             self.cluster.close_node(node);
         }
-        if let Some(&key) = self.by_uid.get(&meta.uid) {
-            self.drop_waiting(key);
+        self.leave_alone(&meta.uid);
+    }
+
+    /// A waiting pod is gone, or cannot be read. If it is being bound, only the answer is still
+    /// awaited: without it nobody would take the assumption back.
+    fn leave_alone(&mut self, uid: &str) {
+        let Some(&key) = self.by_uid.get(uid) else {
+            return;
+        };
+        match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
+            Some(binding) => binding.gone = true,
+            None => self.drop_waiting(key),
         }
     }
 
@@ -165,12 +175,7 @@ impl Engine {
 
     fn pod_gone(&mut self, uid: &str, now: Time) {
         self.readable_pod(uid, now);
-        if let Some(&key) = self.by_uid.get(uid) {
-            match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
-                Some(binding) => binding.gone = true,
-                None => self.drop_waiting(key),
-            }
-        }
+        self.leave_alone(uid);
         if let Some(id) = self.cluster.placed_by_uid(uid) {
             self.free(id, now);
         }
@@ -252,6 +257,14 @@ impl Engine {
         held.version = version;
         held.terminating = terminating;
         held.placed = placed;
+        // A list that was behind can have left it out.
+        if let Some(binding) = held.binding.as_mut().filter(|binding| binding.gone) {
+            binding.gone = false;
+            if let Some(node) = self.cluster.node_id(&binding.node) {
+                let (reference, priority) = (&held.reference, held.priority);
+                binding.placed = (self.cluster).assume(reference, priority, &held.placed, node);
+            }
+        }
         let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
         let gated = self.is_gated(profile, &waiting);
         let Some((_, old_shape)) = self.classes.get(old_class) else {

@@ -6,6 +6,7 @@
 )]
 
 mod histories;
+mod outcomes;
 mod server;
 
 use std::sync::Arc;

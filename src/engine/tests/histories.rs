@@ -34,6 +34,8 @@ enum Step {
     SeeAgain(usize, usize),
     Garbled(usize),
     Relist,
+    /// Lists the pods as they were so many changes ago.
+    RelistBehind(usize),
     Run(u64, usize),
     Carry(usize, bool),
     Answer(usize),
@@ -183,6 +185,12 @@ impl History {
             }
             Step::Relist => {
                 for news in self.server.relist() {
+                    self.apply(Some(news));
+                }
+            }
+            Step::RelistBehind(changes) => {
+                self.server.behind = true;
+                for news in self.server.relist_pods(changes) {
                     self.apply(Some(news));
                 }
             }
@@ -339,6 +347,17 @@ proptest! {
 
     #[test]
     fn every_history_ends_where_the_server_is(seed in 0..3_u64, steps in vec(step(), 5..120)) {
+        live(seed, steps);
+    }
+
+    #[test]
+    fn lists_that_are_behind_are_made_up_for(
+        seed in 0..3_u64,
+        steps in vec(prop_oneof![
+            12 => step(),
+            1 => (1..8_usize).prop_map(Step::RelistBehind),
+        ], 5..120),
+    ) {
         live(seed, steps);
     }
 

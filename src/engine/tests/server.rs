@@ -46,6 +46,8 @@ pub(super) struct Server {
     pub(super) nodes: BTreeMap<String, (PlainNode, u64)>,
     pub(super) pods: BTreeMap<String, ServerPod>,
     pod_news: VecDeque<PodNews>,
+    /// All that was ever to be said of pods.
+    log: Vec<PodNews>,
     node_news: VecDeque<(String, Option<api::Node>)>,
     /// What was told of pods that have not been told to be gone.
     told: BTreeMap<String, Vec<api::Pod>>,
@@ -54,6 +56,8 @@ pub(super) struct Server {
     answers: Vec<(EffectId, Outcome)>,
     version: u64,
     uids: u64,
+    /// A server that is behind can make the engine bind a pod again; otherwise that is wrong.
+    pub(super) behind: bool,
     /// Binds that left the engine and were not answered with a failure, by uid.
     binds: BTreeMap<String, EffectId>,
 }
@@ -96,12 +100,17 @@ impl Server {
         self.changed(&uid);
     }
 
+    fn announce(&mut self, news: PodNews) {
+        self.log.push(news.clone());
+        self.pod_news.push_back(news);
+    }
+
     fn changed(&mut self, uid: &str) {
         self.version += 1;
         if let Some(pod) = self.pods.get_mut(uid) {
             pod.version = self.version;
-            self.pod_news
-                .push_back(PodNews::Is(Box::new(self.pods[uid].api())));
+            let news = PodNews::Is(Box::new(self.pods[uid].api()));
+            self.announce(news);
         }
     }
 
@@ -116,7 +125,8 @@ impl Server {
     pub(super) fn delete(&mut self, place: usize) {
         if let Some(uid) = nth(&self.pods, place) {
             self.pods.remove(&uid);
-            self.pod_news.push_back(PodNews::Gone(uid));
+            self.binds.remove(&uid);
+            self.announce(PodNews::Gone(uid));
         }
     }
 
@@ -127,7 +137,7 @@ impl Server {
             self.pods.get_mut(&uid).unwrap().version = self.version;
             let mut pod = self.pods[&uid].api();
             pod.status.phase = "Succeeded".into();
-            self.pod_news.push_back(PodNews::Is(Box::new(pod)));
+            self.announce(PodNews::Is(Box::new(pod)));
             self.delete(place);
         }
     }
@@ -195,17 +205,8 @@ impl Server {
 
     /// The watch broke: everything is listed again, and what is not there is gone.
     pub(super) fn relist(&mut self) -> Vec<Change> {
-        self.pod_news.clear();
+        let mut news = self.relist_pods(0);
         self.node_news.clear();
-        let listed: Vec<api::Pod> = self.pods.values().map(ServerPod::api).collect();
-        let mut news: Vec<Change> = (listed.into_iter())
-            .map(|pod| self.tell(PodNews::Is(Box::new(pod))))
-            .collect();
-        let gone: Vec<String> = (self.told.keys())
-            .filter(|uid| !self.pods.contains_key(*uid))
-            .cloned()
-            .collect();
-        news.extend(gone.into_iter().map(|uid| self.tell(PodNews::Gone(uid))));
         for (name, (node, version)) in &self.nodes {
             self.told_nodes.insert(name.clone());
             news.push(Change::Node(Box::new(node.api(*version))));
@@ -220,6 +221,38 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Lists the pods as they were some changes ago, which is what a server that is behind does;
+    /// the watch goes on from there.
+    pub(super) fn relist_pods(&mut self, behind: usize) -> Vec<Change> {
+        let at = self.log.len().saturating_sub(behind);
+        let mut listed: BTreeMap<String, Box<api::Pod>> = BTreeMap::new();
+        for news in &self.log[..at] {
+            match news {
+                PodNews::Is(pod) if &*pod.status.phase != "Succeeded" => {
+                    listed.insert(pod.metadata.uid.to_string(), pod.clone());
+                }
+                PodNews::Is(pod) => {
+                    listed.remove(&*pod.metadata.uid);
+                }
+                PodNews::Gone(uid) => {
+                    listed.remove(uid);
+                }
+            }
+        }
+        self.pod_news = self.log[at..].iter().cloned().collect();
+        let gone: Vec<String> = (self.told.keys())
+            .filter(|uid| !listed.contains_key(*uid))
+            .cloned()
+            .collect();
+        let mut news: Vec<Change> = (listed.into_values())
+            .map(|pod| self.tell(PodNews::Is(pod)))
+            .collect();
+        news.extend(gone.into_iter().map(|uid| self.tell(PodNews::Gone(uid))));
+        news
+    }
+}
+
 // === What the engine wants ===
 
 impl Server {
@@ -228,7 +261,11 @@ impl Server {
             match &effect.action {
                 Action::Bind { .. } => {
                     let before = self.binds.insert(effect.pod.uid.to_string(), effect.id);
-                    assert_eq!(before, None, "{} is bound twice", effect.pod);
+                    assert!(
+                        before.is_none() || self.behind,
+                        "{} is bound twice",
+                        effect.pod
+                    );
                     self.in_lanes.push(effect.clone());
                 }
                 Action::PatchStatus(_) => self.in_lanes.push(effect.clone()),
