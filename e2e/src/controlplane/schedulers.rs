@@ -95,7 +95,7 @@ impl Scheduler {
             .unwrap_or_else(|| control_plane.kubeconfig().to_owned());
         let kubeconfig = kubeconfig.display();
         let administrator = control_plane.kubeconfig().display();
-        let (name, program, mut args, config) = match kind {
+        let (name, program, mut args, mut config) = match kind {
             SchedulerKind::Berth => {
                 let program = match options.binary {
                     Some(path) => path,
@@ -142,6 +142,8 @@ impl Scheduler {
             args.push(format!("--feature-gates={gates}"));
         }
         args.extend(options.args);
+        // "Not ready" is an answer here and nothing that a client should try to outwait.
+        config.default_retry = false;
         let log = directory.join(format!("{name}-{number}.log"));
         Ok(Self {
             kind,
