@@ -143,7 +143,7 @@ impl Fleet {
 
     /// Creates pods at a pace.
     pub async fn create_pods(&mut self, bodies: Vec<Bytes>, pace: Pace) -> Result<Creation> {
-        let path: Arc<str> = pods_path("?fieldValidation=Ignore").into();
+        let path: Arc<str> = pods_path("").into();
         let bodies: Arc<[Bytes]> = bodies.into();
         let next = Arc::new(AtomicUsize::new(0));
         self.fill();
