@@ -76,7 +76,7 @@ pub async fn run(args: &NullArgs) -> Result<()> {
     loop {
         let mut found = Vec::new();
         watch
-            .next(|_, pod| {
+            .next(|pod| {
                 if pod.spec.node_name.is_none()
                     && let Some(node) = turn.next()
                 {

@@ -30,6 +30,8 @@ pub struct Seen {
     pub nodes: usize,
     /// How many pods are on the node that has most of them.
     pub fullest: usize,
+    /// How often the API server ended the watch meanwhile, which delays what is seen.
+    pub watch_restarts: u32,
 }
 
 impl Observer {
@@ -60,7 +62,7 @@ async fn observe(
     let mut seen = 0;
     while seen < count {
         watch
-            .next(|_, pod| {
+            .next(|pod| {
                 let Some(node) = pod.spec.node_name else {
                     return;
                 };
@@ -82,5 +84,6 @@ async fn observe(
         bound: bound.into_iter().flatten().collect(),
         fullest: nodes.values().copied().max().unwrap_or_default(),
         nodes: nodes.len(),
+        watch_restarts: watch.restarts(),
     })
 }

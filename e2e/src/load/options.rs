@@ -59,6 +59,9 @@ pub struct LoadArgs {
     /// Pods that the null scheduler binds before anything is measured, so that the API server is warm.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub warm_up: u32,
+    /// Before each round, wait up to so many seconds for other programs to leave the machine alone.
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    pub quiet: u32,
     /// A round fails when no pod is bound for so many seconds.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub stall: u32,
@@ -98,6 +101,8 @@ pub struct Plan {
     pub null_in_flight: u32,
     /// Pods bound before anything is measured.
     pub warm_up: usize,
+    /// Seconds to wait at most for a quiet machine before each round.
+    pub quiet: u32,
     /// Seconds without a bind after which a round fails.
     pub stall: u32,
     /// Whether a failed round is survived.
@@ -143,6 +148,7 @@ impl Plan {
             latency: args.latency,
             null_in_flight: args.null_in_flight,
             warm_up: to_usize(args.warm_up),
+            quiet: args.quiet,
             stall: args.stall,
             keep_going: args.keep_going,
             berth_args: args.berth_arg,
@@ -153,6 +159,11 @@ impl Plan {
     pub fn pace(&self) -> Pace {
         self.rate
             .map_or(Pace::AtOnce, |rate| Pace::PerSecond(f64::from(rate)))
+    }
+
+    /// How long to wait for a quiet machine before a round.
+    pub fn quiet(&self) -> Duration {
+        Duration::from_secs(u64::from(self.quiet))
     }
 
     /// How long a round may go on without a bind.

@@ -21,6 +21,12 @@ use crate::ControlPlane;
 /// How often it is looked whether a round still goes on.
 const POLL: Duration = Duration::from_millis(100);
 
+/// A machine is quiet when less than this many cores work...
+const QUIET: f64 = 0.1;
+
+/// ...over this time.
+const QUIET_PERIOD: Duration = Duration::from_secs(1);
+
 /// What a round has shown.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,6 +56,8 @@ pub struct Measured {
     pub nodes_used: usize,
     /// How many pods are on the node that has most of them.
     pub fullest_node: usize,
+    /// How often the API server ended the observing watch, which delays what is seen.
+    pub watch_restarts: u32,
 }
 
 /// Quantiles of scheduling attempts, interpolated within the buckets of a histogram.
@@ -124,6 +132,7 @@ impl Stage<'_> {
         prefix: &str,
         pods: usize,
     ) -> Result<Measured> {
+        self.wait_for_quiet().await?;
         let bodies = kind.pods(&contender.scheduler_name(), prefix, pods);
         let mut observer = Observer::start(&self.server, prefix, pods).await?;
         let pids = Pids {
@@ -169,7 +178,21 @@ impl Stage<'_> {
             peak_memory_bytes: usage::peak_memory(pids.scheduler)?,
             nodes_used: seen.nodes,
             fullest_node: seen.fullest,
+            watch_restarts: seen.watch_restarts,
         })
+    }
+
+    /// Waits until the machine has nothing else to do, as long as the plan allows.
+    async fn wait_for_quiet(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < self.plan.quiet() {
+            let before = usage::machine_seconds()?;
+            tokio::time::sleep(QUIET_PERIOD).await;
+            if usage::machine_seconds()? - before < QUIET * QUIET_PERIOD.as_secs_f64() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Creates the pods and meanwhile tells how many are bound.

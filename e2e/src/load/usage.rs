@@ -36,7 +36,7 @@ pub fn peak_memory(pid: u32) -> Result<u64> {
 }
 
 /// The CPU time of the whole machine spent on anything since its start, in seconds.
-fn machine_seconds() -> Result<f64> {
+pub fn machine_seconds() -> Result<f64> {
     let stat = read("/proc/stat")?;
     let fields = stat.lines().next().unwrap_or_default().split_whitespace();
     // user nice system idle iowait irq softirq steal; what follows is counted in user already.
