@@ -122,10 +122,18 @@ impl SchedulingQueue {
 
     // === Coming and going ===
 
-    /// Takes in a pod that waits. `gated`: a PreEnqueue plugin holds it.
-    pub fn add(&mut self, key: PodKey, priority: i32, class: ClassId, gated: bool, now: Time) {
+    /// Takes in a pod that waits. `held_by`: the PreEnqueue plugins that hold it, if any.
+    pub fn add(
+        &mut self,
+        key: PodKey,
+        priority: i32,
+        class: ClassId,
+        held_by: PluginSet,
+        now: Time,
+    ) {
         let mut pod = QueuedPod::new(key, priority, class, now);
-        if gated {
+        if !held_by.is_empty() {
+            pod.rejectors = held_by;
             pod.state = State::Gated;
             self.pods.insert(key, pod);
             self.gated.insert(key);

@@ -10,7 +10,7 @@ use super::nodes::helps;
 use super::waiting::{Waiting, WaitingInfo};
 use crate::api;
 use crate::cluster::PlacedRecord;
-use crate::framework::{ClusterEvent, EventKind};
+use crate::framework::{ClusterEvent, EventKind, PluginSet};
 use crate::model::{CompiledPod, NodeModel, PlacedPod, PodShape, Requests, Time, WaitingPod};
 use crate::queue::{Cause, PodKey, State};
 
@@ -206,8 +206,11 @@ impl Engine {
             None => {
                 let key = PodKey(self.next_pod);
                 self.next_pod += 1;
-                let gated = self.is_gated(profile, &waiting);
-                let info = info(&waiting, gated);
+                let held_by = self.held_by(profile, &waiting);
+                for plugin in held_by.iter() {
+                    self.profiles[profile].plugins[plugin.index()].unschedulable(1);
+                }
+                let info = info(&waiting, !held_by.is_empty());
                 let class = self.classes.join(profile, waiting.shape);
                 self.by_uid.insert(pod.reference.uid.clone(), key);
                 let hasher = BuildHasherDefault::<FxHasher>::default();
@@ -226,17 +229,23 @@ impl Engine {
                         binding: None,
                     },
                 );
-                self.queue.add(key, pod.priority, class, gated, now);
+                self.queue.add(key, pod.priority, class, held_by, now);
             }
         }
     }
 
-    fn is_gated(&self, profile: usize, waiting: &WaitingPod) -> bool {
-        self.profiles[profile].profile.plugins().any(|(_, plugin)| {
-            plugin
+    /// The PreEnqueue plugins that hold the pod.
+    fn held_by(&self, profile: usize, waiting: &WaitingPod) -> PluginSet {
+        let mut held_by = PluginSet::default();
+        for (index, plugin) in self.profiles[profile].profile.plugins() {
+            if plugin
                 .pre_enqueue()
                 .is_some_and(|point| point.pre_enqueue(waiting).is_some())
-        })
+            {
+                held_by.insert(index);
+            }
+        }
+        held_by
     }
 
     fn update_waiting(
@@ -266,7 +275,7 @@ impl Engine {
             }
         }
         let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
-        let gated = self.is_gated(profile, &waiting);
+        let gated = !self.held_by(profile, &waiting).is_empty();
         let Some((_, old_shape)) = self.classes.get(old_class) else {
             return;
         };

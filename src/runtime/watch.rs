@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 
@@ -92,6 +93,7 @@ fn start<K: Source>(
         known: HashSet::new(),
         listing: None,
         synced: false,
+        settled: false,
         complained: false,
         kind: std::marker::PhantomData,
     };
@@ -100,6 +102,10 @@ fn start<K: Source>(
 
 /// A kind as a source of changes.
 trait Source: Kind {
+    /// Whether decisions can do without it: a server that forbids it (kube-scheduler's own rights
+    /// do not include it) delays nothing, and is asked again.
+    const OPTIONAL: bool = false;
+
     /// Which objects; empty for all.
     const FIELDS: &'static str = "";
 
@@ -175,6 +181,8 @@ impl Source for Namespace {
 }
 
 impl Source for PriorityClass {
+    const OPTIONAL: bool = true;
+
     fn subject(identity: Box<str>) -> Subject {
         Subject::PriorityClass(identity)
     }
@@ -189,6 +197,38 @@ impl Source for PriorityClass {
 
     fn unreadable(_: &Meta, _: String) -> Option<Change> {
         None
+    }
+}
+
+/// The pauses between attempts to reach the server: short, since a scheduler that does not see the
+/// cluster does nothing, and one connection per kind is no load.
+#[derive(Debug)]
+struct Reconnect(Duration);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// Rights are seldom granted later.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Iterator for Reconnect {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+impl Backoff for Reconnect {
+    fn reset(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -211,7 +251,10 @@ struct Watch<K> {
     known: HashSet<Box<str>>,
     /// Those seen by the list under way.
     listing: Option<HashSet<Box<str>>>,
+    /// Whether everything was listed once.
     synced: bool,
+    /// Whether that, or that it cannot be had, was said.
+    settled: bool,
     complained: bool,
     kind: std::marker::PhantomData<K>,
 }
@@ -255,7 +298,7 @@ impl<K: Source> Watch<K> {
         stream: impl futures::Stream<Item = watcher::Result<watcher::Event<Watched<K>>>> + Send,
     ) -> Ended {
         let first = !self.synced;
-        let mut stream = pin!(stream.default_backoff());
+        let mut stream = pin!(stream.backoff(Reconnect::default()));
         let mut lists = 0;
         while let Some(event) = stream.next().await {
             match event {
@@ -283,6 +326,10 @@ impl<K: Source> Watch<K> {
                     if let watcher::Error::WatchStartFailed(kube::Error::Api(status))
                     | watcher::Error::InitialListFailed(kube::Error::Api(status)) = &error
                     {
+                        if K::OPTIONAL && status.is_forbidden() {
+                            self.settled();
+                            tokio::time::sleep(FORBIDDEN_PAUSE).await;
+                        }
                         // kube's watcher would repeat these requests for ever.
                         if status.is_invalid() || status.code == 422 {
                             return Ended::StreamingRefused;
@@ -340,7 +387,13 @@ impl<K: Source> Watch<K> {
                 .change(K::subject(identity.clone()), K::gone(identity.clone()));
         }
         self.known = listed;
-        if !std::mem::replace(&mut self.synced, true) {
+        self.synced = true;
+        self.settled();
+    }
+
+    /// Decisions need not wait for this kind any longer.
+    fn settled(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
             self.ready.set(true);
             self.unsynced.listed();
         }

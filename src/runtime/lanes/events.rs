@@ -16,7 +16,7 @@ use super::{BindLoad, EventOrder, lane_result};
 use crate::engine::EventKind;
 use crate::runtime::client::ApiClient;
 use crate::telemetry::metrics::{Lane, LaneMetrics, LaneResult, Metrics};
-use series::{Flush, Known, SeriesCache};
+use series::{Flush, Known, SeriesCache, SeriesKey};
 
 /// Events that may wait; beyond it the oldest is dropped.
 const WAITING: usize = 20_000;
@@ -74,9 +74,10 @@ impl EventLane {
 
     async fn write(&self, order: EventOrder, series: &mut SeriesCache, lane: &LaneMetrics) {
         let now = jiff::Timestamp::now();
+        let key: SeriesKey = (order.pod.uid.clone(), order.event.resource_version);
         // A pod is scheduled once, so that only failures can repeat.
         if order.event.kind == EventKind::FailedScheduling {
-            match series.observe(&order.pod.uid, Instant::now(), now) {
+            match series.observe(&key, Instant::now(), now) {
                 Known::New => {}
                 Known::Counted => return,
                 Known::Patch(flush) => {
@@ -84,8 +85,8 @@ impl EventLane {
                         return;
                     }
                     // The event has expired at the server: it begins anew.
-                    series.forget(&order.pod.uid);
-                    series.observe(&order.pod.uid, Instant::now(), now);
+                    series.forget(&key);
+                    series.observe(&key, Instant::now(), now);
                 }
             }
         }
@@ -100,9 +101,9 @@ impl EventLane {
             .await;
         if written != LaneResult::Success {
             lane.dropped();
-            series.forget(&order.pod.uid);
+            series.forget(&key);
         } else if order.event.kind == EventKind::FailedScheduling {
-            series.written(&order.pod.uid, &order.pod.namespace, name);
+            series.written(&key, &order.pod.namespace, name);
         }
     }
 

@@ -54,16 +54,25 @@ impl Entry {
     }
 }
 
-/// The failures of the last minutes, by the uid of the pod.
+/// What tells series apart: the pod, and its resource version, which `regarding` carries. A refusal
+/// after the status was patched is therefore an event of its own, with its own note.
+pub(super) type SeriesKey = (Box<str>, u64);
+
+/// The failures of the last minutes.
 #[derive(Debug, Default)]
 pub(super) struct SeriesCache {
-    entries: HashMap<Box<str>, Entry>,
+    entries: HashMap<SeriesKey, Entry>,
 }
 
 impl SeriesCache {
     /// Another failure of this pod.
-    pub(super) fn observe(&mut self, uid: &str, now: Instant, last: jiff::Timestamp) -> Known {
-        match self.entries.get_mut(uid) {
+    pub(super) fn observe(
+        &mut self,
+        key: &SeriesKey,
+        now: Instant,
+        last: jiff::Timestamp,
+    ) -> Known {
+        match self.entries.get_mut(key) {
             Some(entry) if now.duration_since(entry.seen) < FINISHED => {
                 entry.count += 1;
                 entry.seen = now;
@@ -84,23 +93,23 @@ impl SeriesCache {
                     written: now,
                     last,
                 };
-                self.entries.insert(uid.into(), entry);
+                self.entries.insert(key.clone(), entry);
                 Known::New
             }
         }
     }
 
     /// The event of this pod was written under this name.
-    pub(super) fn written(&mut self, uid: &str, namespace: &str, name: String) {
-        if let Some(entry) = self.entries.get_mut(uid) {
+    pub(super) fn written(&mut self, key: &SeriesKey, namespace: &str, name: String) {
+        if let Some(entry) = self.entries.get_mut(key) {
             entry.name = name;
             entry.namespace = namespace.into();
         }
     }
 
     /// The event could not be written.
-    pub(super) fn forget(&mut self, uid: &str) {
-        self.entries.remove(uid);
+    pub(super) fn forget(&mut self, key: &SeriesKey) {
+        self.entries.remove(key);
     }
 
     /// Series that are over or due, and forgets the former.

@@ -4,6 +4,10 @@ use super::*;
 use crate::engine::PodEvent;
 use crate::model::PodRef;
 
+fn key(version: u64) -> SeriesKey {
+    ("u".into(), version)
+}
+
 fn order(note: &str) -> EventOrder {
     EventOrder {
         pod: Arc::new(PodRef {
@@ -57,8 +61,8 @@ fn a_repeated_failure_becomes_a_series() {
     let mut cache = SeriesCache::default();
     let (start, time) = (Instant::now(), jiff::Timestamp::UNIX_EPOCH);
     let second = Duration::from_secs(1);
-    assert_eq!(cache.observe("u", start, time), Known::New);
-    cache.written("u", "a", "b.1".to_owned());
+    assert_eq!(cache.observe(&key(1), start, time), Known::New);
+    cache.written(&key(1), "a", "b.1".to_owned());
     let expected = Flush {
         namespace: "a".into(),
         name: "b.1".to_owned(),
@@ -66,10 +70,17 @@ fn a_repeated_failure_becomes_a_series() {
         last: time,
     };
     assert_eq!(
-        cache.observe("u", start + second, time),
+        cache.observe(&key(1), start + second, time),
         Known::Patch(expected)
     );
-    assert_eq!(cache.observe("u", start + 2 * second, time), Known::Counted);
+    assert_eq!(
+        cache.observe(&key(1), start + 2 * second, time),
+        Known::Counted
+    );
+
+    // After the status was patched the pod has another version, and the next refusal is news.
+    assert_eq!(cache.observe(&key(2), start, time), Known::New);
+    cache.forget(&key(2));
 
     let minute = Duration::from_secs(60);
     assert_eq!(cache.sweep(start + 5 * minute), []);
@@ -78,7 +89,7 @@ fn a_repeated_failure_becomes_a_series() {
         last.iter().map(|flush| flush.count).collect::<Vec<_>>(),
         [3]
     );
-    assert_eq!(cache.observe("u", start + 8 * minute, time), Known::New);
+    assert_eq!(cache.observe(&key(1), start + 8 * minute, time), Known::New);
 }
 
 #[test]
@@ -86,11 +97,11 @@ fn a_series_that_goes_on_is_written_now_and_then() {
     let mut cache = SeriesCache::default();
     let (start, time) = (Instant::now(), jiff::Timestamp::UNIX_EPOCH);
     let minute = Duration::from_secs(60);
-    cache.observe("u", start, time);
-    cache.written("u", "a", "b.1".to_owned());
+    cache.observe(&key(1), start, time);
+    cache.written(&key(1), "a", "b.1".to_owned());
     let mut written = 0;
     for step in 1..=62 {
-        cache.observe("u", start + step * minute, time);
+        cache.observe(&key(1), start + step * minute, time);
         written += cache.sweep(start + step * minute).len();
     }
     assert_eq!(written, 2);
