@@ -356,10 +356,20 @@ impl<K: Source> Watch<K> {
 
     /// One line when the trouble begins, and no more until it has ended.
     fn complain(&mut self, error: &watcher::Error) {
+        let reason = match error {
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.message.clone(),
+            watcher::Error::WatchError(status) => status.message.clone(),
+            other => other.to_string(),
+        };
         if std::mem::replace(&mut self.complained, true) {
-            tracing::debug!(kind = K::KIND, %error, "watching still fails");
+            tracing::debug!(kind = K::KIND, reason, "watching still fails");
         } else {
-            tracing::warn!(kind = K::KIND, %error, "watching fails; it is tried again until it works");
+            tracing::warn!(
+                kind = K::KIND,
+                reason,
+                "watching fails; it is tried again until it works"
+            );
         }
     }
 
