@@ -32,7 +32,7 @@ impl Cluster {
     }
 
     /// What each slot that is in use shows, by name.
-    fn figures(&self) -> BTreeMap<String, BTreeMap<String, i64>> {
+    pub(super) fn figures(&self) -> BTreeMap<String, BTreeMap<String, i64>> {
         let used = |node: &NodeId| {
             let slot = &self.slots[node.index()];
             self.by_name.get(&slot.name) == Some(node)
@@ -114,7 +114,7 @@ impl Cluster {
             .collect()
     }
 
-    fn uids_by_node(&self) -> BTreeMap<String, BTreeSet<String>> {
+    pub(super) fn uids_by_node(&self) -> BTreeMap<String, BTreeSet<String>> {
         (self.by_name.iter())
             .map(|(name, node)| {
                 let uids = (self.pods_on(*node).iter().enumerate())

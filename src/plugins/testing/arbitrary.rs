@@ -104,7 +104,7 @@ fn allocatable() -> impl Strategy<Value = Amounts> {
 }
 
 /// A node whose name is one of the first `names`.
-pub(crate) fn node(names: usize) -> impl Strategy<Value = PlainNode> {
+pub(crate) fn node(names: usize) -> BoxedStrategy<PlainNode> {
     (
         0..names,
         labels(),
@@ -125,6 +125,7 @@ pub(crate) fn node(names: usize) -> impl Strategy<Value = PlainNode> {
                 images,
             },
         )
+        .boxed()
 }
 
 fn requests() -> impl Strategy<Value = Amounts> {
@@ -230,7 +231,7 @@ fn term(names: usize) -> impl Strategy<Value = PlainTerm> {
 }
 
 /// A pod, in a cluster whose nodes have the first `names` names; the uid is still to be given.
-pub(crate) fn pod(names: usize) -> impl Strategy<Value = PlainPod> {
+pub(crate) fn pod(names: usize) -> BoxedStrategy<PlainPod> {
     let affinity = (
         prop_oneof![
             3 => Just(BTreeMap::new()),
@@ -276,10 +277,11 @@ pub(crate) fn pod(names: usize) -> impl Strategy<Value = PlainPod> {
                 never_preempts,
             },
         )
+        .boxed()
 }
 
 /// A pod that asks for nothing but amounts and a few tolerations: it fits more often than not.
-pub(crate) fn easy_pod() -> impl Strategy<Value = PlainPod> {
+pub(crate) fn easy_pod() -> BoxedStrategy<PlainPod> {
     (
         vec(requests(), 1..=2),
         vec(toleration(), 0..=1),
@@ -297,4 +299,5 @@ pub(crate) fn easy_pod() -> impl Strategy<Value = PlainPod> {
             priority,
             ..PlainPod::default()
         })
+        .boxed()
 }
