@@ -33,9 +33,10 @@ help: ## List what can be made
 .PHONY: test
 test: format-check lint unit e2e ## Check and test everything (the first time takes long: it builds Kubernetes)
 
+# The test among the targets is there for its features: without it the client library would be compiled once more.
 .PHONY: build
 build: ## Build the programs for development (target/debug/berth)
-	$(CARGO) build $(LOCKED) --workspace --bins
+	$(CARGO) build $(LOCKED) --workspace --bins $(call tests-in,e2e/tests)
 
 .PHONY: release
 release: ## Build the programs for use and for load runs (target/release/berth)
