@@ -282,7 +282,7 @@ impl SchedulingQueue {
     /// unschedulable for too long.
     pub fn tick(&mut self, now: Time) {
         while let Some(&(until, order)) = self.backoff.first() {
-            if until > now {
+            if until >= now.truncate_to_seconds() {
                 break;
             }
             self.leave(order.key);
@@ -317,11 +317,14 @@ impl SchedulingQueue {
     /// From unschedulable to active, or to backoff while that lasts.
     fn requeue(&mut self, key: PodKey, cause: Cause, now: Time) {
         let backoff = self.backoff_times;
-        let Some(until) = self.pods.get(&key).map(|pod| pod.backoff_until(&backoff)) else {
+        let Some(pod) = self.pods.get(&key) else {
             return;
         };
+        let until = pod.backoff_until(&backoff);
+        let waits = until > pod.timestamp;
         self.leave(key);
-        if until > now {
+        // Backoff ends with the second in which it expires: upstream looks once a second.
+        if waits && until.truncate_to_seconds() >= now.truncate_to_seconds() {
             self.counters.incoming(Place::Backoff, cause);
             self.enter(key, State::Backoff(until.truncate_to_seconds()));
         } else {

@@ -5,7 +5,11 @@
     clippy::indexing_slicing
 )]
 
+mod order;
+mod waking;
+
 use super::*;
+use crate::plugins::default_profile;
 
 impl SchedulingQueue {
     /// Fails unless every pod is in the one place that its state says.
@@ -40,4 +44,33 @@ impl SchedulingQueue {
             + self.gated.len();
         assert_eq!(all, places as usize, "some pod is in a second place");
     }
+}
+
+fn queue() -> SchedulingQueue {
+    SchedulingQueue::new(Backoff::default(), Arc::new(Metrics::new().unwrap()))
+}
+
+/// Adds pods: key, priority, and the second of their arrival.
+fn add(queue: &mut SchedulingQueue, pods: &[(u64, i32, u64)]) {
+    for &(key, priority, second) in pods {
+        let now = Time::from_secs(second);
+        queue.add(PodKey(key), priority, ClassId(0), PluginSet::default(), now);
+    }
+}
+
+/// Takes out all there is to try.
+fn drain(queue: &mut SchedulingQueue, second: u64) -> Vec<u64> {
+    let now = Time::from_secs(second);
+    std::iter::from_fn(|| queue.pop(now).map(|key| key.0)).collect()
+}
+
+/// A set of plugins of some profile, by their places.
+fn set(places: &[usize]) -> PluginSet {
+    let profile = default_profile("berth");
+    let indexes: Vec<_> = profile.plugins().map(|(index, _)| index).collect();
+    let mut plugins = PluginSet::default();
+    for &place in places {
+        plugins.insert(indexes[place]);
+    }
+    plugins
 }
