@@ -5,9 +5,11 @@
     clippy::indexing_slicing
 )]
 
+mod extension_points;
 mod histories;
 mod outcomes;
 mod server;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +17,21 @@ use std::time::Duration;
 use super::*;
 use crate::plugins::default_profile;
 
-/// An engine of one profile.
-fn engine_of(profile: Profile, seed: u64) -> Engine {
+/// An engine of one profile that counts there.
+fn counted_engine_of(profile: Profile, seed: u64, metrics: &Arc<Metrics>) -> Engine {
     Engine::new(Setup {
         profiles: vec![profile],
         backoff: Backoff::default(),
         seed,
-        metrics: Arc::new(Metrics::new().unwrap()),
+        metrics: Arc::clone(metrics),
         stopwatch: Box::new(|| 0.0),
     })
 }
 
 /// An engine with the default plugins.
 fn engine(seed: u64) -> Engine {
-    engine_of(default_profile("berth"), seed)
+    let metrics = Arc::new(Metrics::new().unwrap());
+    counted_engine_of(default_profile("berth"), seed, &metrics)
 }
 
 const SECOND: Duration = Duration::from_secs(1);

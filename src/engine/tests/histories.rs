@@ -75,16 +75,19 @@ fn step() -> impl Strategy<Value = Step> {
 struct History {
     engine: Engine,
     server: Server,
+    metrics: Arc<Metrics>,
     now: Time,
     sent: Vec<Effect>,
 }
 
 impl History {
     fn new(seed: u64) -> Self {
-        let mut engine = engine(seed);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut engine = counted_engine_of(default_profile("berth"), seed, &metrics);
         engine.apply(Change::Synced, Time::ZERO);
         Self {
             engine,
+            metrics,
             server: Server::default(),
             now: Time::from_secs(1),
             sent: Vec::new(),
@@ -260,6 +263,28 @@ impl History {
         let world = self.world();
         self.same_as(&world);
         self.nobody_is_forgotten(&world);
+        self.nothing_remains();
+    }
+
+    /// Once all pods are deleted, all gauges of pods are at zero.
+    fn nothing_remains(&mut self) {
+        while !self.server.pods.is_empty() {
+            self.server.delete(0);
+        }
+        self.settle();
+        self.engine.run(self.now, 10);
+        let engine = &self.engine;
+        assert!(engine.pods.is_empty() && engine.queue.is_empty());
+        assert_eq!(
+            (engine.awaited(), engine.cluster.placed_counts()),
+            (0, (0, 0))
+        );
+        for line in self.metrics.encode().unwrap().lines() {
+            let gauges = ["scheduler_unschedulable_pods{", "scheduler_pending_pods{"];
+            if gauges.iter().any(|gauge| line.starts_with(gauge)) {
+                assert!(line.ends_with(" 0"), "{line}");
+            }
+        }
     }
 
     /// The truth at the server as a plain world.
