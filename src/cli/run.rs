@@ -8,9 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::Failure;
 use super::kubeconfig::{self, Source};
+use crate::plugins;
+use crate::queue::Backoff;
 use crate::runtime::{self, Options, RunError};
 use crate::telemetry::tracing::{self, LogFormat};
 
@@ -80,13 +83,40 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             .map_err(Failure::Input)?;
         let options = Options {
             client_config,
-            scheduler_names: scheduler_name,
+            profiles: scheduler_name
+                .iter()
+                .map(|name| plugins::default_profile(name))
+                .collect(),
+            backoff: Backoff::default(),
             http_address,
+            shown_config: shown_config(&scheduler_name),
         };
         runtime::run(options).await.map_err(ended)
     });
     runtime.shutdown_timeout(STOP_GRACE);
     ended
+}
+
+/// The configuration in force, in the form of KubeSchedulerConfiguration.
+fn shown_config(scheduler_names: &[String]) -> serde_json::Value {
+    let profiles: Vec<_> = scheduler_names
+        .iter()
+        .map(|name| {
+            let enabled: Vec<_> = plugins::defaults()
+                .into_iter()
+                .map(|(plugin, weight)| json!({ "name": plugin.name(), "weight": weight }))
+                .collect();
+            json!({ "schedulerName": name, "plugins": { "multiPoint": { "enabled": enabled } } })
+        })
+        .collect();
+    json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "leaderElection": { "leaderElect": false },
+        "podInitialBackoffSeconds": Backoff::default().initial.as_secs(),
+        "podMaxBackoffSeconds": Backoff::default().max.as_secs(),
+        "profiles": profiles,
+    })
 }
 
 /// What the end of the scheduler means to whoever started it.

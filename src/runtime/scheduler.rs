@@ -1,0 +1,227 @@
+//! Everything that runs, put together and taken apart again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::client::{self, ApiClient};
+use super::lanes::{BindLane, BindLoad, EventLane, Lanes, StatusLane};
+use super::mailbox::Mailbox;
+use super::{Options, RunError, driver, http, watch};
+use crate::engine::{Engine, Setup};
+use crate::telemetry::metrics::Metrics;
+
+/// How long a bind may take before its outcome counts as unknown.
+const BIND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long any other call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle connections kept for binds.
+const BIND_CONNECTIONS: usize = 256;
+/// Idle connections kept for everything else.
+const CALL_CONNECTIONS: usize = 16;
+/// How long status patches and events that still wait are written when stopping.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// A running scheduler.
+pub struct Scheduler {
+    mailbox: Arc<Mailbox>,
+    health: Arc<http::Health>,
+    metrics: Arc<Metrics>,
+    http_address: SocketAddr,
+    driver_ended: oneshot::Receiver<()>,
+    watches: Vec<JoinHandle<()>>,
+    lanes: Vec<JoinHandle<()>>,
+    stop_http: oneshot::Sender<()>,
+    http: JoinHandle<()>,
+}
+
+impl Scheduler {
+    /// Starts everything. The API server need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken, the client cannot be made, or a thread cannot be started.
+    pub async fn start(options: Options) -> Result<Self, RunError> {
+        let Options {
+            client_config,
+            profiles,
+            backoff,
+            http_address,
+            shown_config,
+        } = options;
+        let taken = |source| RunError::HttpAddress {
+            address: http_address,
+            source,
+        };
+        let server = http::Server::bind(http_address).await.map_err(taken)?;
+        let http_address = server.local_address().map_err(taken)?;
+
+        let metrics = Arc::new(Metrics::new()?);
+        let refused = |source: kube::Error| RunError::Client {
+            url: client_config.cluster_url.to_string(),
+            source: Box::new(source),
+        };
+        let config = identified(&client_config);
+        let watch_client = client::client(&config, CALL_CONNECTIONS).map_err(refused)?;
+        let bind_client =
+            ApiClient::new(&config, BIND_CONNECTIONS, BIND_TIMEOUT).map_err(refused)?;
+        let call_client =
+            ApiClient::new(&config, CALL_CONNECTIONS, CALL_TIMEOUT).map_err(refused)?;
+
+        let mailbox = Arc::new(Mailbox::default());
+        let mut health = http::Health::new();
+        let watches = watch::start_all(&watch_client, &mailbox, &metrics, |check| {
+            health.add_check(check, "not everything is listed yet")
+        });
+        let health = Arc::new(health);
+        let (lanes, lane_tasks) = start_lanes(bind_client, call_client, &mailbox, &metrics);
+
+        let names: Vec<_> = profiles.iter().map(|profile| &*profile.name).collect();
+        tracing::info!(
+            server = %client_config.cluster_url,
+            scheduler_names = names.join(","),
+            http = %http_address,
+            "started"
+        );
+        let start = Instant::now();
+        let engine = Engine::new(Setup {
+            profiles,
+            backoff,
+            seed: 0,
+            metrics: Arc::clone(&metrics),
+            stopwatch: Box::new(move || start.elapsed().as_secs_f64()),
+        });
+        let (ended, driver_ended) = oneshot::channel();
+        let (mail, beat) = (Arc::clone(&mailbox), Arc::clone(&health));
+        let drive = move || {
+            driver::drive(engine, &mail, &lanes, &beat);
+            // The lanes end by themselves once nobody can give orders any more.
+            drop(lanes);
+            let _ = ended.send(());
+        };
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(drive)?;
+
+        let shown = http::Shown {
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+            config: Arc::new(shown_config),
+        };
+        let (stop_http, http_stopped) = oneshot::channel::<()>();
+        let http = tokio::spawn(server.serve(shown, async {
+            // Also when the sender is dropped.
+            let _ = http_stopped.await;
+        }));
+        Ok(Self {
+            mailbox,
+            health,
+            metrics,
+            http_address,
+            driver_ended,
+            watches: watches.into_iter().map(tokio::spawn).collect(),
+            lanes: lane_tasks,
+            stop_http,
+            http,
+        })
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Where metrics and health are served, the port chosen by the system included.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Decides nothing more, waits for binds in flight until `abandon`, writes events for a moment,
+    /// and ends everything.
+    pub async fn stop(self, abandon: impl Future<Output = ()>) {
+        self.health.shut_down();
+        self.mailbox.stop();
+        let drained = tokio::select! {
+            _ = self.driver_ended => true,
+            () = abandon => false,
+        };
+        for watch in &self.watches {
+            watch.abort();
+        }
+        if drained {
+            let rest = futures::future::join_all(self.lanes);
+            if tokio::time::timeout(LINGER, rest).await.is_err() {
+                tracing::warn!("some events were not written in time");
+            }
+        }
+        let _ = self.stop_http.send(());
+        let _ = tokio::time::timeout(LINGER, self.http).await;
+    }
+}
+
+fn start_lanes(
+    bind_client: ApiClient,
+    call_client: ApiClient,
+    mailbox: &Arc<Mailbox>,
+    metrics: &Arc<Metrics>,
+) -> (Lanes, Vec<JoinHandle<()>>) {
+    let load = Arc::new(BindLoad::default());
+    let (binds, bind_orders) = mpsc::unbounded_channel();
+    let (statuses, status_orders) = mpsc::unbounded_channel();
+    let (events, event_orders) = mpsc::unbounded_channel();
+    let bind_lane = BindLane {
+        client: bind_client,
+        orders: bind_orders,
+        load: Arc::clone(&load),
+        mailbox: Arc::clone(mailbox),
+        metrics: Arc::clone(metrics),
+    };
+    let status_lane = StatusLane {
+        client: call_client.clone(),
+        orders: status_orders,
+        load: Arc::clone(&load),
+        mailbox: Arc::clone(mailbox),
+        metrics: Arc::clone(metrics),
+    };
+    let event_lane = EventLane {
+        client: call_client,
+        orders: event_orders,
+        load: Arc::clone(&load),
+        metrics: Arc::clone(metrics),
+        host: hostname(),
+    };
+    let tasks = vec![
+        tokio::spawn(bind_lane.run()),
+        tokio::spawn(status_lane.run()),
+        tokio::spawn(event_lane.run()),
+    ];
+    let lanes = Lanes {
+        load,
+        binds,
+        statuses,
+        events,
+    };
+    (lanes, tasks)
+}
+
+/// The configuration with a User-Agent, by which administrators tell clients apart.
+fn identified(config: &kube::Config) -> kube::Config {
+    let mut config = config.clone();
+    let agent = concat!("berth/", env!("CARGO_PKG_VERSION"));
+    if let Ok(value) = ::http::HeaderValue::from_str(agent) {
+        config.headers.push((::http::header::USER_AGENT, value));
+    }
+    config
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
