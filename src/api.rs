@@ -19,7 +19,8 @@ pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};
 pub use pod::{
     Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
     NodeSelector, NodeSelectorTerm, Overhead, Pod, PodSpec, PodStatus, PreferredTerm, Present,
-    Requirement, Resources, SchedulingGate, Toleration, TopologySpreadConstraint, Volume,
+    Requirement, Resources, RestartRule, SchedulingGate, Toleration, TopologySpreadConstraint,
+    Volume, VolumeMount,
 };
 pub use priority_class::PriorityClass;
 pub use watched::{Kind, Watched};

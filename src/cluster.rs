@@ -390,7 +390,7 @@ impl Cluster {
     }
 
     /// Counts a pod on a node before the API server says so. It stays until the watch confirms it
-    /// or [`Self::remove`] forgets it. An already placed pod is left as it is.
+    /// or [`Self::remove`] forgets it. A pod that is bound already is left as it is.
     pub fn assume(
         &mut self,
         reference: &Arc<PodRef>,
@@ -399,7 +399,10 @@ impl Cluster {
         node: NodeId,
     ) -> PlacedId {
         if let Some(id) = self.pods.by_uid(&reference.uid) {
-            return id;
+            if self.pods.get(id).is_some_and(|held| !held.assumed) {
+                return id;
+            }
+            self.remove(id);
         }
         let usage = self.resources.resolve(&pod.held);
         self.place(PlacedRecord {

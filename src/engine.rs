@@ -168,6 +168,12 @@ impl Engine {
         self.awaited.len()
     }
 
+    /// How many binds have not been answered yet.
+    pub fn binds_in_flight(&self) -> usize {
+        let bind = |awaited: &&Awaited| matches!(awaited, Awaited::Bind(_));
+        self.awaited.values().filter(bind).count()
+    }
+
     /// The cluster as the engine sees it.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster

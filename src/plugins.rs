@@ -3,6 +3,7 @@
 mod balanced_allocation;
 mod image_locality;
 mod node_affinity;
+mod node_declared_features;
 mod node_name;
 mod node_ports;
 mod node_resources_fit;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use balanced_allocation::BalancedAllocation;
 pub use image_locality::ImageLocality;
 pub use node_affinity::NodeAffinity;
+pub use node_declared_features::NodeDeclaredFeatures;
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_resources_fit::{NodeResourcesFit, ScoringStrategy, ShapePoint};
@@ -75,6 +77,7 @@ pub fn defaults() -> Vec<(Arc<dyn Plugin>, i64)> {
         ),
         (Arc::new(BalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),
+        (Arc::new(NodeDeclaredFeatures), 0),
         (
             Arc::new(NotYet::new("GangScheduling", &[Unsupported::PodGroup])),
             0,

@@ -59,6 +59,9 @@ pub enum RunError {
     /// The metrics cannot be set up.
     #[error("cannot set up the metrics")]
     Metrics(#[from] prometheus::Error),
+    /// The engine's thread has ended by itself; its panic was printed.
+    #[error("the engine failed; restart it, and report the message above")]
+    Engine,
     /// The process cannot be told to stop, or a thread not be started.
     #[error("the operating system refused")]
     System(#[from] io::Error),
@@ -78,8 +81,11 @@ pub async fn run(options: Options) -> Result<(), RunError> {
             _ = interrupt.recv() => "SIGINT",
         }
     };
-    let scheduler = Scheduler::start(options).await?;
-    let signal = signalled().await;
+    let mut scheduler = Scheduler::start(options).await?;
+    let signal = tokio::select! {
+        signal = signalled() => signal,
+        () = scheduler.failed() => return Err(RunError::Engine),
+    };
     tracing::info!(signal, "no new decisions; waiting for binds in flight");
     scheduler
         .stop(async {

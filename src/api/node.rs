@@ -46,6 +46,9 @@ pub struct Taint {
 pub struct NodeStatus {
     /// Resources that pods may request, as quantities.
     pub allocatable: Pairs,
+    /// Features that the kubelet declares.
+    #[serde(deserialize_with = "or_default")]
+    pub declared_features: Vec<Box<str>>,
     /// Images present on the node.
     #[serde(deserialize_with = "or_default")]
     pub images: Vec<ContainerImage>,

@@ -67,6 +67,10 @@ pub struct PodSpec {
     /// Dynamic resource claims.
     #[serde(deserialize_with = "or_default")]
     pub resource_claims: Vec<IgnoredAny>,
+    /// Shares the node's network.
+    pub host_network: bool,
+    /// Whether it shares the node's users; None means yes.
+    pub host_users: Option<bool>,
     /// The group the pod belongs to (scheduling.k8s.io PodGroup).
     pub scheduling_group: Present,
 }
@@ -172,6 +176,29 @@ pub struct Container {
     pub resources: Resources,
     /// `Always` makes an init container a sidecar.
     pub restart_policy: Box<str>,
+    /// What to do when it exits.
+    #[serde(deserialize_with = "or_default")]
+    pub restart_policy_rules: Vec<RestartRule>,
+    /// Volume mounts.
+    #[serde(deserialize_with = "or_default")]
+    pub volume_mounts: Vec<VolumeMount>,
+}
+
+/// A restart rule.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RestartRule {
+    /// What to do.
+    pub action: Box<str>,
+}
+
+/// A volume mount, as far as it asks something of the node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VolumeMount {
+    /// Options of the bind mount.
+    #[serde(deserialize_with = "or_default")]
+    pub bind_mount_options: Vec<IgnoredAny>,
 }
 
 /// Requests. Limits are not read: admission has defaulted requests from them.

@@ -7,7 +7,7 @@ use crate::framework::Evaluation;
 use crate::model::PodShape;
 use crate::queue::ClassId;
 
-/// Memory that cached evaluations may take, in bytes. With 5,000 nodes it holds some 200 classes.
+/// Memory that cached evaluations may take, in bytes. With 5,000 nodes it holds some 100 classes.
 const CACHE_BYTES: usize = 8 << 20;
 /// Cached evaluations at least, however large the cluster is.
 const CACHE_MIN: usize = 4;

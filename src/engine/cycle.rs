@@ -81,7 +81,7 @@ impl Engine {
         state
             .metrics
             .extension_point(ExtensionPoint::Filter, status, filtered - begin);
-        count_evaluations(state, evaluation.skipped(), ExtensionPoint::Filter);
+        count_evaluations(state, shape, evaluation.skipped(), ExtensionPoint::Filter);
         if !found {
             return None;
         }
@@ -94,7 +94,7 @@ impl Engine {
             })
         } else {
             evaluation.score(&state.profile, shape, &self.cluster);
-            count_evaluations(state, PluginSet::default(), ExtensionPoint::Score);
+            count_evaluations(state, shape, PluginSet::default(), ExtensionPoint::Score);
             evaluation.choose(&self.cluster, pod.hash ^ self.seed)
         };
         let scored = (self.stopwatch)();
@@ -273,13 +273,18 @@ fn refused(
     Some((plugins, reason))
 }
 
-fn count_evaluations(state: &ProfileState, skipped: PluginSet, point: ExtensionPoint) {
+fn count_evaluations(
+    state: &ProfileState,
+    shape: &PodShape,
+    skipped: PluginSet,
+    point: ExtensionPoint,
+) {
     for (index, plugin) in state.profile.plugins() {
-        let serves = match point {
-            ExtensionPoint::Filter => plugin.filter().is_some(),
-            _ => plugin.score().is_some(),
+        let asked = match point {
+            ExtensionPoint::Filter => plugin.filter().is_some() && !skipped.contains(index),
+            _ => plugin.score().is_some_and(|score| !score.skips(shape)),
         };
-        if serves && !skipped.contains(index) {
+        if asked {
             state.plugins[index.index()].evaluated(point, 1);
         }
     }

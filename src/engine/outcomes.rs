@@ -87,6 +87,12 @@ impl Engine {
             .placed(binding.placed)
             .is_some_and(|placed| !placed.assumed)
         {
+            if let Some(pod) = self.pods.get(&key) {
+                let took = (self.stopwatch)() - binding.started;
+                self.profiles[pod.profile]
+                    .metrics
+                    .attempt(AttemptResult::Error, took);
+            }
             self.drop_waiting(key);
             return;
         }

@@ -14,6 +14,8 @@ pub enum EventKind {
     NodeAllocatable,
     /// A node's labels changed.
     NodeLabel,
+    /// The features that a node's kubelet declares changed.
+    NodeDeclaredFeature,
     /// A node was deleted.
     NodeDelete,
     /// A pod was bound.
@@ -40,6 +42,7 @@ impl EventKind {
             Self::NodeTaint => "NodeUpdateNodeTaint",
             Self::NodeAllocatable => "NodeUpdateNodeAllocatable",
             Self::NodeLabel => "NodeUpdateNodeLabel",
+            Self::NodeDeclaredFeature => "NodeUpdateNodeDeclaredFeature",
             Self::NodeDelete => "NodeDelete",
             Self::AssignedPodAdd => "AssignedPodAdd",
             Self::AssignedPodDelete => "AssignedPodDelete",
@@ -124,6 +127,10 @@ pub fn node_changes(old: &NodeModel, new: &NodeModel) -> impl Iterator<Item = Ev
         (allocatable, EventKind::NodeAllocatable),
         (old.labels != new.labels, EventKind::NodeLabel),
         (old.taints != new.taints, EventKind::NodeTaint),
+        (
+            old.declared_features != new.declared_features,
+            EventKind::NodeDeclaredFeature,
+        ),
     ]
     .into_iter()
     .filter_map(|(changed, kind)| changed.then_some(kind))

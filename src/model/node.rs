@@ -32,6 +32,8 @@ pub struct NodeModel {
     pub allocatable: Box<[(Box<str>, i64)]>,
     /// How many pods the node takes.
     pub allowed_pods: i64,
+    /// Features that the kubelet declares, in its order.
+    pub declared_features: Box<[Box<str>]>,
     /// Images present.
     pub images: Box<[Image]>,
 }
@@ -73,6 +75,7 @@ impl NodeModel {
             unschedulable: node.spec.unschedulable,
             allocatable: allocatable.into(),
             allowed_pods,
+            declared_features: node.status.declared_features.clone().into(),
             images: (node.status.images.iter())
                 .map(|image| Image {
                     names: image.names.clone().into(),

@@ -114,6 +114,8 @@ pub struct PodShape {
     pub host_ports: Box<[HostPort]>,
     /// Images of init containers, containers and image volumes, normalised.
     pub images: Box<[Box<str>]>,
+    /// Features that the node must declare.
+    pub declared_features: Box<[&'static str]>,
     /// What keeps it from being placed by this version.
     pub unsupported: Box<[Unsupported]>,
 }
@@ -293,8 +295,40 @@ fn shape(
             .map(|container| normalized_image(&container.image))
             .chain(volumes.map(|volume| normalized_image(&volume.reference)))
             .collect(),
+        declared_features: declared_features(pod),
         unsupported: unsupported(pod),
     }
+}
+
+/// The features a pod needs of its node. Source: component-helpers
+/// `nodedeclaredfeatures/features`, those that are inferred for scheduling.
+fn declared_features(pod: &api::Pod) -> Box<[&'static str]> {
+    let spec = &pod.spec;
+    let any = |asks: fn(&api::Container) -> bool| {
+        spec.containers
+            .iter()
+            .chain(&spec.init_containers)
+            .any(asks)
+    };
+    let restarts_all = any(|container| {
+        let mut rules = container.restart_policy_rules.iter();
+        rules.any(|rule| &*rule.action == "RestartAllContainers")
+    });
+    let mount_options = any(|container| {
+        let mut mounts = container.volume_mounts.iter();
+        mounts.any(|mount| !mount.bind_mount_options.is_empty())
+    });
+    [
+        (restarts_all, "RestartAllContainersOnContainerExits"),
+        (
+            spec.host_network && spec.host_users == Some(false),
+            "UserNamespacesHostNetworkSupport",
+        ),
+        (mount_options, "VolumeBindMountOptions"),
+    ]
+    .into_iter()
+    .filter_map(|(needed, feature)| needed.then_some(feature))
+    .collect()
 }
 
 /// Appends `:latest` to a name without a tag. Source: the ImageLocality plugin.

@@ -42,7 +42,7 @@ pub(super) fn drive(mut engine: Engine, mailbox: &Mailbox, lanes: &Lanes, health
         }
         if mail.stopping {
             let limit = *stop_at.get_or_insert_with(|| Instant::now() + DRAIN);
-            if lanes.binds_pending() == 0 || Instant::now() >= limit {
+            if engine.binds_in_flight() == 0 || Instant::now() >= limit {
                 return;
             }
             patience = Duration::from_millis(50);

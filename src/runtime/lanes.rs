@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub(super) use bind::BindLane;
 pub(super) use events::EventLane;
@@ -70,12 +71,13 @@ impl BindLoad {
         }
     }
 
-    /// Waits until no bind is pending, but not longer than `patience`: lower lanes give way, and
-    /// yet are not starved.
-    pub(super) async fn give_way(&self, patience: std::time::Duration) {
+    /// Waits until no bind is pending, but not beyond `limit`: lower lanes give way, and yet are not
+    /// starved. The limit is a point in time because the wait is begun again whenever the lane has
+    /// something else to do.
+    pub(super) async fn give_way(&self, limit: Instant) {
         let idle = self.answered.notified();
         if self.pending() > 0 {
-            let _ = tokio::time::timeout(patience, idle).await;
+            let _ = tokio::time::timeout_at(limit, idle).await;
         }
     }
 }
@@ -94,11 +96,6 @@ impl Lanes {
     pub(super) fn bind_capacity(&self) -> usize {
         let limit = self.load.window.load(Ordering::Acquire) + BINDS_WAITING;
         limit.saturating_sub(self.load.pending())
-    }
-
-    /// Binds handed over and not answered yet.
-    pub(super) fn binds_pending(&self) -> usize {
-        self.load.pending()
     }
 
     /// Hands an effect to its lane. A lane is gone only when the process ends.

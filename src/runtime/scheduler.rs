@@ -139,6 +139,12 @@ impl Scheduler {
         self.http_address
     }
 
+    /// Returns when the engine's thread has ended by itself, which it does only by a panic outside
+    /// of a cycle: its state cannot be trusted any more.
+    pub async fn failed(&mut self) {
+        let _ = (&mut self.driver_ended).await;
+    }
+
     /// Decides nothing more, waits for binds in flight until `abandon`, writes events for a moment,
     /// and ends everything.
     pub async fn stop(self, abandon: impl Future<Output = ()>) {

@@ -428,7 +428,15 @@ impl<K: Source> Watch<K> {
         let Watched { meta, object, .. } = object;
         let change = match object {
             Ok(object) => Some(object.changed()),
-            Err(reason) => K::unreadable(&meta, reason),
+            Err(reason) => {
+                tracing::warn!(
+                    kind = K::KIND,
+                    name = &*meta.name,
+                    reason,
+                    "this object cannot be read"
+                );
+                K::unreadable(&meta, reason)
+            }
         };
         if let Some(change) = change {
             self.mailbox.change(K::subject(identity), change);

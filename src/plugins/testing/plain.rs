@@ -127,6 +127,7 @@ impl PlainContainer {
                 requests: Some(pairs(&self.requests)),
             },
             restart_policy: if self.sidecar { "Always" } else { "" }.into(),
+            ..api::Container::default()
         }
     }
 }

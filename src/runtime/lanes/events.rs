@@ -44,28 +44,35 @@ impl EventLane {
         let mut waiting: VecDeque<EventOrder> = VecDeque::new();
         let mut series = SeriesCache::default();
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut limit = tokio::time::Instant::now();
         let mut open = true;
         while open || !waiting.is_empty() {
             lane.queued(waiting.len());
             tokio::select! {
+                // Orders first, so that those beyond the limit are dropped and not piled up.
+                biased;
                 order = self.orders.recv(), if open => match order {
                     Some(order) => {
                         if waiting.len() >= WAITING {
                             waiting.pop_front();
                             lane.dropped();
                         }
+                        if waiting.is_empty() {
+                            limit = tokio::time::Instant::now() + PATIENCE;
+                        }
                         waiting.push_back(order);
                     }
                     None => open = false,
                 },
-                () = self.load.give_way(PATIENCE), if !waiting.is_empty() => {
-                    if let Some(order) = waiting.pop_front() {
-                        self.write(order, &mut series, &lane).await;
-                    }
-                }
                 _ = sweep.tick() => {
                     for flush in series.sweep(Instant::now()) {
                         self.patch_series(&flush, &lane).await;
+                    }
+                }
+                () = self.load.give_way(limit), if !waiting.is_empty() => {
+                    if let Some(order) = waiting.pop_front() {
+                        self.write(order, &mut series, &lane).await;
+                        limit = tokio::time::Instant::now() + PATIENCE;
                     }
                 }
             }

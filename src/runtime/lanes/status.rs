@@ -41,22 +41,31 @@ impl StatusLane {
         let lane = self.metrics.lane(Lane::Status);
         let mut waiting: IndexMap<Box<str>, StatusOrder> = IndexMap::new();
         let mut in_flight = FuturesUnordered::new();
+        let mut limit = tokio::time::Instant::now();
         let mut open = true;
         while open || !waiting.is_empty() || !in_flight.is_empty() {
             lane.queued(waiting.len());
             tokio::select! {
+                // Orders first, so that a newer patch of a pod takes the place of an older one.
+                biased;
                 order = self.orders.recv(), if open => match order {
-                    Some(order) => self.take(order, &mut waiting, &lane),
+                    Some(order) => {
+                        if waiting.is_empty() {
+                            limit = tokio::time::Instant::now() + PATIENCE;
+                        }
+                        self.take(order, &mut waiting, &lane);
+                    }
                     None => open = false,
                 },
                 Some((id, outcome)) = in_flight.next(), if !in_flight.is_empty() => {
                     self.mailbox.outcome(id, outcome);
                 }
-                () = self.load.give_way(PATIENCE),
+                () = self.load.give_way(limit),
                     if !waiting.is_empty() && in_flight.len() < IN_FLIGHT =>
                 {
                     if let Some((_, order)) = waiting.shift_remove_index(0) {
                         in_flight.push(patch(&self.client, &lane, order));
+                        limit = tokio::time::Instant::now() + PATIENCE;
                     }
                 }
             }

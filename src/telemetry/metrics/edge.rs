@@ -45,7 +45,7 @@ impl Metrics {
         }
     }
 
-    /// What the watch of a kind (`pods`, `nodes`) counts; all of it is exported from this call on.
+    /// What the watch of a kind (`Pod`, `Node`) counts; all of it is exported from this call on.
     #[must_use]
     pub fn watch(&self, kind: &str) -> WatchMetrics {
         let families = &self.families;
