@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::json;
 
 use super::null;
 use super::usage;
@@ -31,8 +32,11 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10);
 pub enum Contender {
     /// Binds round robin and decides nothing: what the API server can do.
     Null,
-    /// Kubernetes' own, considering all nodes and with a client that is not held back.
+    /// Kubernetes' own, considering all nodes as Berth does, and with a client that is not held back.
     KubeScheduler,
+    /// The same, but it stops looking when it has found enough nodes, which is its default: the larger the cluster, the
+    /// smaller the part it considers.
+    KubeSchedulerSampling,
     /// Ours.
     Berth,
 }
@@ -43,6 +47,7 @@ impl Contender {
         match self {
             Self::Null => "null",
             Self::KubeScheduler => "kube-scheduler",
+            Self::KubeSchedulerSampling => "kube-scheduler-sampling",
             Self::Berth => "berth",
         }
     }
@@ -71,16 +76,22 @@ impl Running {
         berth_args: &[String],
     ) -> Result<Self> {
         let name = contender.scheduler_name();
+        let mut options = SchedulerOptions::default();
         let kind = match contender {
             Contender::Null => return start_null(control_plane, &name, null_in_flight).await,
             Contender::KubeScheduler => SchedulerKind::KubeScheduler,
-            Contender::Berth => SchedulerKind::Berth,
+            Contender::KubeSchedulerSampling => {
+                let file = sampling_configuration(control_plane, &name)?;
+                // Of several files the last one counts.
+                options.args = vec![format!("--config={}", file.display())];
+                SchedulerKind::KubeScheduler
+            }
+            Contender::Berth => {
+                options.binary = Some(berth_binary()?);
+                options.args = berth_args.to_vec();
+                SchedulerKind::Berth
+            }
         };
-        let mut options = SchedulerOptions::default();
-        if kind == SchedulerKind::Berth {
-            options.binary = Some(berth_binary()?);
-            options.args = berth_args.to_vec();
-        }
         let scheduler = Scheduler::start_with(kind, control_plane, &[&name], options).await?;
         Ok(Self::Real(Box::new(scheduler)))
     }
@@ -161,6 +172,23 @@ async fn start_null(control_plane: &ControlPlane, name: &str, in_flight: u32) ->
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(Running::Null(process))
+}
+
+/// Writes a configuration that differs from the launcher's only in leaving the share of nodes to kube-scheduler.
+fn sampling_configuration(control_plane: &ControlPlane, name: &str) -> Result<PathBuf> {
+    let file = control_plane
+        .directory()
+        .join("kube-scheduler-sampling.yaml");
+    let configuration = json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": control_plane.kubeconfig(), "qps": 5000, "burst": 5000},
+        "leaderElection": {"leaderElect": false},
+        "profiles": [{"schedulerName": name}],
+    });
+    std::fs::write(&file, configuration.to_string())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
 }
 
 /// The release build of Berth, or what `BERTH_BIN` names.

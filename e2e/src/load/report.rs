@@ -18,6 +18,8 @@ pub struct Round {
     pub scheduler: Contender,
     /// Which round it was, from 1.
     pub round: u32,
+    /// How often it was repeated because other programs disturbed it; the least disturbed one counts.
+    pub repeated: usize,
     /// What was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
@@ -44,6 +46,7 @@ struct Summary {
     scheduler: Contender,
     rounds: usize,
     failed: usize,
+    repeated: usize,
     pods_per_second: f64,
     pods_per_second_min: f64,
     middle_rate: f64,
@@ -96,6 +99,12 @@ impl Section {
                 .iter()
                 .filter(|round| round.scheduler == scheduler && round.failure.is_some())
                 .count(),
+            repeated: self
+                .rounds
+                .iter()
+                .filter(|round| round.scheduler == scheduler)
+                .map(|round| round.repeated)
+                .sum(),
             pods_per_second: median(rates.clone()),
             pods_per_second_min: rates.reduce(f64::min).unwrap_or_default(),
             middle_rate: middle(|round| round.middle_rate),
@@ -116,7 +125,7 @@ impl Section {
                 .map(|round| round.peak_memory_bytes)
                 .max()
                 .unwrap_or_default(),
-            elsewhere_cores: middle(|round| round.cpu_seconds.elsewhere / round.cpu_window_seconds),
+            elsewhere_cores: middle(Measured::elsewhere_cores),
         }
     }
 
@@ -136,12 +145,13 @@ pub fn line(round: &Round) -> String {
         return format!("{} failed", round.scheduler.name());
     };
     format!(
-        "round {} {}: {:.0} pods/s, p50 {:.1} ms, p99 {:.1} ms",
+        "round {} {}: {:.0} pods/s, p50 {:.1} ms, p99 {:.1} ms, others used {:.2} cores",
         round.round,
         round.scheduler.name(),
         measured.pods_per_second,
         measured.latency_ms.p50,
-        measured.latency_ms.p99
+        measured.latency_ms.p99,
+        measured.elsewhere_cores()
     )
 }
 
@@ -211,10 +221,12 @@ fn header(plan: &Plan) -> Vec<String> {
 fn row(plan: &Plan, summary: &Summary) -> Vec<String> {
     let mut cells = vec![
         summary.scheduler.name().to_owned(),
-        match summary.failed {
-            0 => summary.rounds.to_string(),
-            failed => format!("{} ({failed} failed)", summary.rounds),
-        },
+        [(summary.repeated, "repeated"), (summary.failed, "failed")]
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .fold(summary.rounds.to_string(), |text, (number, what)| {
+                format!("{text}, {number} {what}")
+            }),
     ];
     if summary.rounds == 0 {
         cells.resize(header(plan).len(), "-".to_owned());

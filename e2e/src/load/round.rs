@@ -60,6 +60,13 @@ pub struct Measured {
     pub watch_restarts: u32,
 }
 
+impl Measured {
+    /// How many cores other programs used meanwhile.
+    pub fn elsewhere_cores(&self) -> f64 {
+        self.cpu_seconds.elsewhere / self.cpu_window_seconds
+    }
+}
+
 /// Quantiles of scheduling attempts, interpolated within the buckets of a histogram.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Attempt {
