@@ -6,3 +6,4 @@
 )]
 
 mod properties;
+mod upstream;
