@@ -5,5 +5,6 @@
     clippy::indexing_slicing
 )]
 
+mod hints;
 mod properties;
 mod upstream;
