@@ -191,7 +191,7 @@ fn state(cluster: &Cluster) -> State {
 }
 
 proptest! {
-    #![proptest_config(cases(100))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn every_index_is_what_a_rebuild_gives(steps in vec(step(), 1..40)) {

@@ -368,7 +368,7 @@ fn live(seed: u64, steps: Vec<Step>) -> Vec<Effect> {
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(250))]
 
     #[test]
     fn every_history_ends_where_the_server_is(seed in 0..3_u64, steps in vec(step(), 5..120)) {
