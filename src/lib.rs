@@ -25,4 +25,5 @@ pub mod model;
 
 pub mod api;
 
+pub mod config;
 pub mod telemetry;
