@@ -61,7 +61,7 @@ pub async fn run(plan: &Plan, progress: &mut Progress, sections: &mut Vec<Sectio
     }
     progress.clear();
     if failed > 0 {
-        bail!("{failed} rounds failed");
+        bail!("failed rounds: {failed}");
     }
     Ok(())
 }

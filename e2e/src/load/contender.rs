@@ -149,7 +149,11 @@ impl Running {
 
 /// Starts this program as the null scheduler.
 async fn start_null(control_plane: &ControlPlane, name: &str, in_flight: u32) -> Result<Running> {
-    let program = std::env::current_exe().context("cannot find this program")?;
+    // Where there is this link, it leads to this program even if its file was replaced by a build meanwhile.
+    let mut program = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if !program.is_file() {
+        program = std::env::current_exe().context("cannot find this program")?;
+    }
     let log = control_plane.directory().join("null.log");
     // The sign of readiness is looked for in it.
     std::fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
