@@ -6,7 +6,8 @@ mod status;
 mod window;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -48,14 +49,37 @@ pub(super) struct EventOrder {
 
 /// Binds that were handed over and are not answered yet, and how many may be in flight: shared
 /// between the engine's thread, the bind lane, and the lanes that give way to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct BindLoad {
     pending: AtomicUsize,
     window: AtomicUsize,
     answered: tokio::sync::Notify,
+    start: Instant,
+    /// When a bind was last handed over or answered, in nanoseconds since `start`.
+    moved: AtomicU64,
 }
 
 impl BindLoad {
+    pub(super) fn new() -> Self {
+        Self {
+            pending: AtomicUsize::new(0),
+            window: AtomicUsize::new(0),
+            answered: tokio::sync::Notify::new(),
+            start: Instant::now(),
+            moved: AtomicU64::new(0),
+        }
+    }
+
+    fn moved(&self) {
+        let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.moved.store(nanos, Ordering::Release);
+    }
+
+    fn ordered(&self) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        self.moved();
+    }
+
     /// Binds handed over and not answered yet.
     pub(super) fn pending(&self) -> usize {
         self.pending.load(Ordering::Acquire)
@@ -66,6 +90,7 @@ impl BindLoad {
     }
 
     fn done(&self) {
+        self.moved();
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.answered.notify_waiters();
         }
@@ -78,6 +103,21 @@ impl BindLoad {
         let idle = self.answered.notified();
         if self.pending() > 0 {
             let _ = tokio::time::timeout_at(limit, idle).await;
+        }
+    }
+
+    /// Waits until nothing has moved in the bind lane for `calm`, but not beyond `limit`: bursts of
+    /// binds come with bursts of creations, and both have the server to themselves.
+    pub(super) async fn calm(&self, calm: Duration, limit: Instant) {
+        loop {
+            let moved = self.start + Duration::from_nanos(self.moved.load(Ordering::Acquire));
+            let now = Instant::now();
+            if now >= limit || (self.pending() == 0 && now >= moved + calm) {
+                return;
+            }
+            // While a bind is pending the time of its answer is not known: look again then.
+            let next = (moved + calm).max(now + calm / 4).min(limit);
+            tokio::time::sleep_until(next).await;
         }
     }
 }
@@ -103,7 +143,7 @@ impl Lanes {
         let Effect { id, pod, action } = effect;
         match action {
             Action::Bind { node } => {
-                self.load.pending.fetch_add(1, Ordering::AcqRel);
+                self.load.ordered();
                 let _ = self.binds.send(BindOrder { id, pod, node });
             }
             Action::PatchStatus(patch) => {

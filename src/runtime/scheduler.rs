@@ -174,7 +174,7 @@ fn start_lanes(
     mailbox: &Arc<Mailbox>,
     metrics: &Arc<Metrics>,
 ) -> (Lanes, Vec<JoinHandle<()>>) {
-    let load = Arc::new(BindLoad::default());
+    let load = Arc::new(BindLoad::new());
     let (binds, bind_orders) = mpsc::unbounded_channel();
     let (statuses, status_orders) = mpsc::unbounded_channel();
     let (events, event_orders) = mpsc::unbounded_channel();

@@ -20,7 +20,12 @@ use series::{Flush, Known, SeriesCache, SeriesKey};
 
 /// Events that may wait; beyond it the oldest is dropped.
 const WAITING: usize = 20_000;
-/// How long an event gives way to binds.
+/// Events are written once the bind lane was calm for so long: writing one costs the server about
+/// as much as creating and binding a pod, and would slow down the burst that it tells of.
+const CALM: Duration = Duration::from_millis(50);
+/// Under load that does not end, an event waits so long for a calm moment,
+const HOLD: Duration = Duration::from_secs(10);
+/// and from then on for a moment without a bind under way, or so long.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often series are looked through.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -41,10 +46,10 @@ impl EventLane {
     /// Runs until there are no more orders and none is left to send.
     pub(crate) async fn run(mut self) {
         let lane = self.metrics.lane(Lane::Event);
-        let mut waiting: VecDeque<EventOrder> = VecDeque::new();
+        let mut waiting: VecDeque<(tokio::time::Instant, EventOrder)> = VecDeque::new();
+        let mut written = tokio::time::Instant::now();
         let mut series = SeriesCache::default();
         let mut sweep = tokio::time::interval(SWEEP);
-        let mut limit = tokio::time::Instant::now();
         let mut open = true;
         while open || !waiting.is_empty() {
             lane.queued(waiting.len());
@@ -57,10 +62,7 @@ impl EventLane {
                             waiting.pop_front();
                             lane.dropped();
                         }
-                        if waiting.is_empty() {
-                            limit = tokio::time::Instant::now() + PATIENCE;
-                        }
-                        waiting.push_back(order);
+                        waiting.push_back((tokio::time::Instant::now(), order));
                     }
                     None => open = false,
                 },
@@ -69,10 +71,12 @@ impl EventLane {
                         self.patch_series(&flush, &lane).await;
                     }
                 }
-                () = self.load.give_way(limit), if !waiting.is_empty() => {
-                    if let Some(order) = waiting.pop_front() {
+                () = turn(&self.load, waiting.front().map(|(came, _)| *came), written),
+                    if !waiting.is_empty() =>
+                {
+                    if let Some((_, order)) = waiting.pop_front() {
                         self.write(order, &mut series, &lane).await;
-                        limit = tokio::time::Instant::now() + PATIENCE;
+                        written = tokio::time::Instant::now();
                     }
                 }
             }
@@ -163,6 +167,16 @@ impl EventLane {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+}
+
+/// Returns when the event that came then may be written; the last one was written at `written`.
+async fn turn(load: &BindLoad, came: Option<tokio::time::Instant>, written: tokio::time::Instant) {
+    let Some(came) = came else { return };
+    let held = came + HOLD;
+    load.calm(CALM, held).await;
+    if tokio::time::Instant::now() >= held {
+        load.give_way(held.max(written) + PATIENCE).await;
     }
 }
 
