@@ -130,6 +130,33 @@ fn a_confirmed_pod_stays_whatever_the_late_answer_says() {
 }
 
 #[test]
+fn older_news_of_a_pod_is_ignored() {
+    let (mut engine, mut server) = setting();
+    server.put_pod(PlainPod::asking("", &[("cpu", 5000)]), "");
+    see(&mut engine, &mut server);
+    server.edit(0, |pod| {
+        (pod.pod.containers[0].requests).insert("cpu".to_owned(), 1000);
+    });
+    see(&mut engine, &mut server);
+    let older = server.old_news(0, 0).unwrap();
+    engine.apply(older, Time::ZERO);
+    let bind = bind_of(&decide(&mut engine, 1));
+    engine.complete(bind, Outcome::Done, Time::ZERO);
+    // Neither while it is assumed, nor once it is seen as bound, is it taken for waiting again.
+    for bound in [false, true] {
+        if bound {
+            server.edit(0, |pod| pod.node = "node-0".to_owned());
+            see(&mut engine, &mut server);
+        }
+        let older = server.old_news(0, 1).unwrap();
+        engine.apply(older, Time::ZERO);
+        assert_eq!(engine.cluster.placed_counts(), (1, usize::from(!bound)));
+        assert!(engine.pods.is_empty());
+        engine.audit();
+    }
+}
+
+#[test]
 fn a_second_answer_is_ignored() {
     let (mut engine, mut server) = setting();
     server.put_pod(PlainPod::asking("", &[("cpu", 1000)]), "");

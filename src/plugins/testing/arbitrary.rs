@@ -230,6 +230,17 @@ fn term(names: usize) -> impl Strategy<Value = PlainTerm> {
         })
 }
 
+/// A term that confines to one node, so that a pod of such terms is narrowed to few.
+fn naming_term(names: usize) -> impl Strategy<Value = PlainTerm> {
+    (0..names + 1).prop_map(|place| {
+        let field = "metadata.name".to_owned();
+        PlainTerm {
+            expressions: Vec::new(),
+            fields: vec![(field, "In".to_owned(), vec![node_name(place)])],
+        }
+    })
+}
+
 /// A pod, in a cluster whose nodes have the first `names` names; the uid is still to be given.
 pub(crate) fn pod(names: usize) -> BoxedStrategy<PlainPod> {
     let affinity = (
@@ -237,7 +248,11 @@ pub(crate) fn pod(names: usize) -> BoxedStrategy<PlainPod> {
             3 => Just(BTreeMap::new()),
             1 => btree_map(text(&["zone", "disk"]), text(&["a", "ssd"]), 1..=2),
         ],
-        prop_oneof![2 => Just(None), 1 => vec(term(names), 0..=3).prop_map(Some)],
+        prop_oneof![
+            6 => Just(None),
+            3 => vec(term(names), 0..=3).prop_map(Some),
+            2 => vec(naming_term(names), 1..=2).prop_map(Some),
+        ],
         prop_oneof![
             2 => Just(Vec::new()),
             1 => vec((select(vec![0, 1, 30, 100]), term(names)), 1..=3),
