@@ -146,3 +146,6 @@ impl ClassTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,7 @@ impl Engine {
             "one entry per waiting pod"
         );
         assert_eq!(self.by_uid.len(), self.pods.len());
+        self.classes.audit(self.pods.values().map(|pod| pod.class));
         for (key, pod) in &self.pods {
             assert_eq!(self.by_uid.get(&pod.reference.uid), Some(key));
             let queued = self.queue.get(*key).expect("a waiting pod is in the queue");

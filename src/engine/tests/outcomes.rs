@@ -94,6 +94,25 @@ fn a_pod_that_can_be_read_again_before_the_answer_is_tried_again() {
 }
 
 #[test]
+fn a_pod_that_a_list_left_out_is_assumed_again_when_it_is_seen() {
+    for (outcome, placed) in [(Outcome::Done, (1, 1)), (failed(), (0, 0))] {
+        let (mut engine, mut server) = setting();
+        server.put_pod(PlainPod::asking("", &[("cpu", 1000)]), "");
+        see(&mut engine, &mut server);
+        let bind = bind_of(&decide(&mut engine, 1));
+        for news in server.relist_pods(1) {
+            engine.apply(news, Time::from_secs(1));
+        }
+        assert_eq!(engine.cluster.placed_counts(), (0, 0));
+        see(&mut engine, &mut server);
+        assert_eq!(engine.cluster.placed_counts(), (1, 1));
+        engine.complete(bind, outcome, Time::from_secs(1));
+        assert_eq!(engine.cluster.placed_counts(), placed);
+        engine.audit();
+    }
+}
+
+#[test]
 fn a_pod_that_is_gone_before_the_answer_leaves_nothing() {
     for outcome in [Outcome::Done, failed(), Outcome::PodGone] {
         let (mut engine, mut server) = setting();
