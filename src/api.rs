@@ -18,9 +18,9 @@ pub use namespace::Namespace;
 pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};
 pub use pod::{
     Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
-    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodSpec, PodStatus, PreferredTerm, Present,
-    Requirement, Resources, RestartRule, SchedulingGate, Toleration, TopologySpreadConstraint,
-    Volume, VolumeMount,
+    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodSpec, PodStatus, PreferredTerm,
+    Present, Requirement, Resources, RestartRule, SchedulingGate, Toleration,
+    TopologySpreadConstraint, Volume, VolumeMount,
 };
 pub use priority_class::PriorityClass;
 pub use watched::{Kind, Watched};

@@ -82,9 +82,37 @@ pub struct Affinity {
     /// To nodes.
     pub node_affinity: Option<NodeAffinity>,
     /// To other pods.
-    pub pod_affinity: Present,
+    #[serde(deserialize_with = "or_default")]
+    pub pod_affinity: PodAffinity,
     /// Away from other pods.
-    pub pod_anti_affinity: Present,
+    #[serde(deserialize_with = "or_default")]
+    pub pod_anti_affinity: PodAffinity,
+}
+
+/// Affinity to other pods, or away from them: whether anything is asked. An empty object, which
+/// charts like to leave, asks for nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodAffinity {
+    /// Must hold.
+    #[serde(
+        rename = "requiredDuringSchedulingIgnoredDuringExecution",
+        deserialize_with = "or_default"
+    )]
+    pub required: Vec<IgnoredAny>,
+    /// Would be nice.
+    #[serde(
+        rename = "preferredDuringSchedulingIgnoredDuringExecution",
+        deserialize_with = "or_default"
+    )]
+    pub preferred: Vec<IgnoredAny>,
+}
+
+impl PodAffinity {
+    /// Whether it asks for anything.
+    pub fn asks(&self) -> bool {
+        !self.required.is_empty() || !self.preferred.is_empty()
+    }
 }
 
 /// Node affinity.

@@ -1,5 +1,7 @@
 //! Which nodes changed, in order, so that a cached evaluation looks again only at those.
 
+use std::cell::Cell;
+
 use super::NodeId;
 
 /// A bounded log of changed nodes.
@@ -9,6 +11,8 @@ pub struct ChangeLog {
     /// The position of the first entry that is still there.
     base: u64,
     limit: usize,
+    /// The furthest position that anybody was told.
+    told: Cell<u64>,
 }
 
 /// A place in the log.
@@ -32,7 +36,24 @@ impl ChangeLog {
 
     /// Where the log ends now.
     pub fn position(&self) -> LogPosition {
-        LogPosition(self.base + self.nodes.len() as u64)
+        let end = self.end();
+        self.told.set(self.told.get().max(end));
+        LogPosition(end)
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.nodes.len() as u64
+    }
+
+    /// Forgets what was written since `end`, because the nodes are again as they were then. Whoever
+    /// looked in between must be told, so that then everything stays.
+    pub(super) fn take_back(&mut self, end: u64) {
+        if self.told.get() <= end
+            && let Some(offset) = end.checked_sub(self.base)
+        {
+            self.nodes
+                .truncate(usize::try_from(offset).unwrap_or(usize::MAX));
+        }
     }
 
     /// What changed since; None when the log does not reach back that far.

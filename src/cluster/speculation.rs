@@ -24,6 +24,7 @@ impl Cluster {
     /// it was before, ids and orders included. Speculations nest.
     pub fn speculate<T>(&mut self, trial: impl FnOnce(&mut Self) -> (Keep, T)) -> T {
         let start = self.journal.len();
+        let logged = self.changes.end();
         self.speculating += 1;
         let (keep, answer) = trial(self);
         self.speculating -= 1;
@@ -34,6 +35,7 @@ impl Cluster {
                         self.undo(undo);
                     }
                 }
+                self.changes.take_back(logged);
             }
             // An outer speculation may still roll back, so only the outermost forgets.
             Keep::Commit if self.speculating == 0 => {

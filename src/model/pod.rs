@@ -356,12 +356,9 @@ fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
             || volume.rbd.is_some()
     };
     [
+        (spec.affinity.pod_affinity.asks(), Unsupported::PodAffinity),
         (
-            spec.affinity.pod_affinity.is_some(),
-            Unsupported::PodAffinity,
-        ),
-        (
-            spec.affinity.pod_anti_affinity.is_some(),
+            spec.affinity.pod_anti_affinity.asks(),
             Unsupported::PodAntiAffinity,
         ),
         (

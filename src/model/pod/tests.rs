@@ -94,10 +94,17 @@ fn what_cannot_be_honoured_is_seen() {
     };
     for (spec, expected) in [
         ("{}", &[][..]),
-        (r#"{"affinity":{"podAffinity":{"x":1}}}"#, &[PodAffinity]),
         (
-            r#"{"affinity":{"podAntiAffinity":{"x":1}}}"#,
+            r#"{"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{}]}}}"#,
+            &[PodAffinity],
+        ),
+        (
+            r#"{"affinity":{"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{}]}}}"#,
             &[PodAntiAffinity],
+        ),
+        (
+            r#"{"affinity":{"podAffinity":{},"podAntiAffinity":{}}}"#,
+            &[],
         ),
         (r#"{"affinity":{"podAffinity":null}}"#, &[]),
         (
