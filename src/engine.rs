@@ -7,6 +7,7 @@ mod changes;
 mod classes;
 mod cycle;
 mod effect;
+mod explain;
 mod failure;
 mod nodes;
 mod outcomes;
@@ -85,6 +86,7 @@ pub struct Engine {
     stopwatch: Stopwatch,
     metrics: SchedulingMetrics,
     events: events::EventCounters,
+    explained: explain::Explained,
 }
 
 mod events;
@@ -131,6 +133,7 @@ impl Engine {
             stopwatch: setup.stopwatch,
             metrics: setup.metrics.scheduling(),
             events: events::EventCounters::new(Arc::clone(&setup.metrics)),
+            explained: explain::Explained::default(),
         }
     }
 

@@ -39,6 +39,7 @@ impl Engine {
         self.metrics.algorithm((self.stopwatch)() - started);
         match choice {
             Some(choice) => {
+                self.explain(profile, &shape, &evaluation, choice);
                 self.classes.give_back(class, evaluation);
                 self.commit(key, &shape, choice, now, started);
             }

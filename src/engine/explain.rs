@@ -1,0 +1,46 @@
+//! What each plugin thought of the node that was chosen, for who asks to be told.
+
+use super::Engine;
+use crate::framework::{Choice, Evaluation};
+use crate::model::PodShape;
+
+/// The scores of the last choice, once somebody wants them.
+#[derive(Debug, Default)]
+pub(super) struct Explained {
+    wanted: bool,
+    scores: Vec<(&'static str, i64)>,
+}
+
+impl Engine {
+    /// Keeps the scores of each choice from now on, until the next one. That takes work per pod,
+    /// which a scheduler that nobody asks does not do.
+    pub fn keep_scores(&mut self) {
+        self.explained.wanted = true;
+    }
+
+    /// The weighted score that each plugin gave the node chosen last, in the profile's order; their
+    /// sum is what the node won with. Empty when nothing was compared, because a single node was
+    /// feasible or the pod was nominated for the node, and without [`Self::keep_scores`].
+    pub fn last_scores(&self) -> &[(&'static str, i64)] {
+        &self.explained.scores
+    }
+
+    pub(super) fn explain(
+        &mut self,
+        profile: usize,
+        shape: &PodShape,
+        evaluation: &Evaluation,
+        choice: Choice,
+    ) {
+        if !self.explained.wanted {
+            return;
+        }
+        self.explained.scores.clear();
+        if choice.feasible > 1 {
+            let profile = &self.profiles[profile].profile;
+            let scores = evaluation.scores(profile, shape, &self.cluster, choice.node);
+            let named = |(plugin, score)| (profile.plugin(plugin).name(), score);
+            self.explained.scores.extend(scores.into_iter().map(named));
+        }
+    }
+}
