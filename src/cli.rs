@@ -16,8 +16,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod completions;
 mod kubeconfig;
 mod run;
+mod simulate;
 mod version;
 
 #[cfg(test)]
@@ -28,6 +30,8 @@ Examples:
   berth run                                   schedule pods whose spec.schedulerName is berth
   berth run --kubeconfig ~/.kube/test         ... in the cluster of that file
   berth run --scheduler-name a --scheduler-name b --log-format json
+  kubectl get nodes,pods -A -o yaml | berth simulate - new-pods.yaml
+  berth completions bash > /etc/bash_completion.d/berth
   berth version -o json
 
 Exit codes:
@@ -52,6 +56,14 @@ enum Command {
     /// one of --kubeconfig, else of $KUBECONFIG, else of ~/.kube/config, else the one this process
     /// runs in. SIGTERM and SIGINT stop it.
     Run(run::Arguments),
+    /// Tell where the pods of files would be placed, without a cluster
+    ///
+    /// Reads nodes, pods, namespaces and priority classes from YAML and JSON, lists and the output
+    /// of kubectl get -o yaml among them. Pods without spec.nodeName are placed, the others count on
+    /// their nodes. Objects of other kinds are skipped. It ends with 0 also when pods stay pending.
+    Simulate(simulate::Arguments),
+    /// Write a script that completes berth's arguments in a shell
+    Completions(completions::Arguments),
     /// Tell the version
     Version(version::Arguments),
 }
@@ -70,6 +82,8 @@ enum Failure {
 pub fn main() -> ExitCode {
     let ended = match parse(std::env::args_os()) {
         Ok(Command::Run(arguments)) => run::run(arguments),
+        Ok(Command::Simulate(arguments)) => simulate::run(&arguments),
+        Ok(Command::Completions(arguments)) => completions::run(&arguments),
         Ok(Command::Version(arguments)) => version::run(&arguments),
         Err(error) => {
             // Nobody is left to tell when even this cannot be written.

@@ -157,7 +157,7 @@ fn http_address(address: &str) -> Result<SocketAddr, String> {
 }
 
 /// A DNS-1123 subdomain, which is what Kubernetes wants names of schedulers to be.
-fn scheduler_name(name: &str) -> Result<String, String> {
+pub(super) fn scheduler_name(name: &str) -> Result<String, String> {
     let letters = |label: &str| {
         let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         !label.is_empty()

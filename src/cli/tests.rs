@@ -151,6 +151,14 @@ fn wrong_input_is_named_and_ends_with_2() {
     rejects(&["run", "--qps=50"], 2, &["--qps"]);
     rejects(&["run", "pod"], 2, &["pod"]);
     rejects(&["walk"], 2, &["walk"]);
+    rejects(&["simulate"], 2, &["FILE"]);
+    rejects(&["simulate", "-o", "yaml", "a"], 2, &["table", "json"]);
+    rejects(
+        &["simulate", "--scheduler-name=", "a"],
+        2,
+        &["may not be empty"],
+    );
+    rejects(&["completions", "tcsh"], 2, &["bash", "elvish"]);
 }
 
 #[test]
@@ -193,6 +201,37 @@ fn versions() {
             Ok(Command::Version(arguments)) => {
                 let text = version::text(&arguments);
                 assert!(text.starts_with(expected), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn simulate_has_defaults_and_flags() {
+    accepts(
+        &["simulate", "a", "-"],
+        &[
+            r#"files: ["a", "-"]"#,
+            "output: Table",
+            "scheduler_name: []",
+        ],
+    );
+    accepts(
+        &["simulate", "-o=json", "--scheduler-name=b", "a"],
+        &["output: Json", r#"scheduler_name: ["b"]"#],
+    );
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        match outcome(&["completions", shell]) {
+            Ok(Command::Completions(arguments)) => {
+                let script = String::from_utf8(completions::script(&arguments)).unwrap();
+                for word in ["simulate", "scheduler-name"] {
+                    assert!(script.contains(word), "{shell}: no {word}");
+                }
             }
             other => panic!("{other:?}"),
         }

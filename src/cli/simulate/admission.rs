@@ -1,0 +1,234 @@
+//! What an API server would have filled in before a scheduler sees a pod, as far as it matters for
+//! where the pod goes. Source: `pkg/apis/core/v1/defaults.go`, `plugin/pkg/admission/priority`.
+//!
+//! A pod of a dump has been through this already: what it says stays.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::api;
+use crate::model::{CompiledPod, Quantity};
+
+/// The classes that every cluster has.
+const SYSTEM_CLASSES: &[(&str, i32)] = &[
+    ("system-cluster-critical", 2_000_000_000),
+    ("system-node-critical", 2_000_001_000),
+];
+
+/// The fields that only admission reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    spec: AskedSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AskedSpec {
+    priority_class_name: Box<str>,
+    containers: Vec<AskedContainer>,
+    init_containers: Vec<AskedContainer>,
+    resources: AskedResources,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct AskedContainer {
+    resources: AskedResources,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct AskedResources {
+    limits: api::Pairs,
+}
+
+/// What admission reads of a priority class beside its value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct AskedClass {
+    global_default: bool,
+    preemption_policy: Box<str>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Class {
+    value: i32,
+    preemption_policy: Box<str>,
+}
+
+/// The priority classes by name.
+#[derive(Clone, Debug)]
+pub(super) struct Classes {
+    by_name: BTreeMap<Box<str>, Class>,
+    /// The one of pods that name none.
+    default: Option<Box<str>>,
+}
+
+/// What is wrong with a pod, and where.
+pub(super) type Wrong = (String, String);
+
+// === impl Classes ===
+
+impl Default for Classes {
+    fn default() -> Self {
+        let class = |&(name, value): &(&str, i32)| {
+            let class = Class {
+                value,
+                ..Class::default()
+            };
+            (name.into(), class)
+        };
+        Self {
+            by_name: SYSTEM_CLASSES.iter().map(class).collect(),
+            default: None,
+        }
+    }
+}
+
+impl Classes {
+    /// Adds a class; false when there is one of this name. Dumps have the system classes in them.
+    pub(super) fn add(&mut self, class: &api::PriorityClass, asked: AskedClass) -> bool {
+        let name = &class.metadata.name;
+        if SYSTEM_CLASSES.iter().any(|(system, _)| **system == **name) {
+            return true;
+        }
+        // Of several defaults the smallest counts.
+        let smallest = self
+            .default
+            .as_ref()
+            .and_then(|name| self.by_name.get(name))
+            .is_none_or(|held| class.value < held.value);
+        if asked.global_default && smallest {
+            self.default = Some(name.clone());
+        }
+        let entry = Class {
+            value: class.value,
+            preemption_policy: asked.preemption_policy,
+        };
+        self.by_name.insert(name.clone(), entry).is_none()
+    }
+}
+
+/// Fills in what is not said.
+pub(super) fn admit(pod: &mut api::Pod, asked: &Asked, classes: &Classes) -> Result<(), Wrong> {
+    let spec = &mut pod.spec;
+    if spec.scheduler_name.is_empty() {
+        spec.scheduler_name = "default-scheduler".into();
+    }
+    if pod.metadata.namespace.is_empty() {
+        pod.metadata.namespace = "default".into();
+    }
+    prioritize(spec, &asked.spec.priority_class_name, classes)?;
+    let lists = [
+        ("containers", &mut spec.containers, &asked.spec.containers),
+        (
+            "initContainers",
+            &mut spec.init_containers,
+            &asked.spec.init_containers,
+        ),
+    ];
+    for (list, containers, asked) in lists {
+        for (index, (container, asked)) in containers.iter_mut().zip(asked).enumerate() {
+            let path = format!("spec.{list}[{index}].resources");
+            check(&path, &container.resources, &asked.resources)?;
+            request_limits(&mut container.resources, &asked.resources.limits);
+        }
+    }
+    check("spec.resources", &spec.resources, &asked.spec.resources)?;
+    check_amounts("spec.overhead", &spec.overhead)?;
+    request_pod_limits(pod, &asked.spec.resources.limits);
+    Ok(())
+}
+
+fn prioritize(spec: &mut api::PodSpec, named: &str, classes: &Classes) -> Result<(), Wrong> {
+    let name = if named.is_empty() {
+        classes.default.as_deref()
+    } else {
+        Some(named)
+    };
+    let Some(name) = name.filter(|_| spec.priority.is_none()) else {
+        return Ok(());
+    };
+    let Some(class) = classes.by_name.get(name) else {
+        let reason = format!("no PriorityClass with name {name} in the input; add it");
+        return Err(("spec.priorityClassName".to_owned(), reason));
+    };
+    spec.priority = Some(class.value);
+    if spec.preemption_policy.is_empty() {
+        spec.preemption_policy = class.preemption_policy.clone();
+    }
+    Ok(())
+}
+
+/// Fails when an amount is none, or less than nothing.
+fn check(path: &str, resources: &api::Resources, asked: &AskedResources) -> Result<(), Wrong> {
+    if let Some(requests) = &resources.requests {
+        check_amounts(&format!("{path}.requests"), requests)?;
+    }
+    check_amounts(&format!("{path}.limits"), &asked.limits)
+}
+
+pub(super) fn check_amounts(path: &str, amounts: &api::Pairs) -> Result<(), Wrong> {
+    for (name, text) in amounts.iter() {
+        let place = || format!("{path}[{name}]");
+        match Quantity::parse(text) {
+            Ok(quantity) if quantity < Quantity::ZERO => {
+                return Err((place(), format!("{text:?} is less than nothing")));
+            }
+            Ok(_) => {}
+            Err(error) => return Err((place(), error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// A limit without a request is a request.
+fn request_limits(resources: &mut api::Resources, limits: &api::Pairs) {
+    if limits.is_empty() {
+        return;
+    }
+    let requests = resources.requests.get_or_insert_default();
+    add_missing(requests, limits.iter());
+}
+
+/// With a limit of the whole pod, the pod requests what its containers do, else the limit.
+fn request_pod_limits(pod: &mut api::Pod, limits: &api::Pairs) {
+    if limits.is_empty() {
+        return;
+    }
+    let mut containers = pod.clone();
+    containers.spec.resources = api::Resources::default();
+    containers.spec.overhead = api::Pairs::default();
+    // What cannot be compiled is told to whoever checks the pod.
+    let Some(wanted) = CompiledPod::compile(&containers)
+        .ok()
+        .and_then(|pod| pod.waiting)
+    else {
+        return;
+    };
+    let wanted = wanted.shape.wanted;
+    let summed = [
+        ("cpu", format!("{}m", wanted.cpu)),
+        ("memory", wanted.memory.to_string()),
+    ];
+    let summed = summed.iter().map(|(name, text)| (*name, text.as_str()));
+    let requests = pod.spec.resources.requests.get_or_insert_default();
+    add_missing(
+        requests,
+        summed.filter(|(_, text)| !matches!(*text, "0" | "0m")),
+    );
+    let supported = |(name, _): &(&str, &str)| {
+        matches!(*name, "cpu" | "memory") || name.starts_with("hugepages-")
+    };
+    add_missing(requests, limits.iter().filter(supported));
+}
+
+fn add_missing<'a>(list: &mut api::Pairs, more: impl Iterator<Item = (&'a str, &'a str)>) {
+    for (name, text) in more {
+        if !list.iter().any(|(held, _)| held == name) {
+            list.0.push((name.into(), text.into()));
+        }
+    }
+}

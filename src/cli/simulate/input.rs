@@ -1,0 +1,191 @@
+//! The objects of the files, decoded and checked.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::Input;
+use super::admission::{Asked, AskedClass, Classes, Wrong, admit, check_amounts};
+use super::documents::{Kind, Raw, Undecoded, each};
+use super::problems::{Place, Problems};
+use crate::api;
+use crate::model::{CompileError, CompiledPod, NodeModel};
+
+/// What there is to simulate, each kind in the order of the files.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) nodes: Vec<api::Node>,
+    pub(super) pods: Vec<api::Pod>,
+    pub(super) namespaces: Vec<api::Namespace>,
+    pub(super) priority_classes: Vec<api::PriorityClass>,
+    /// How many there were of other kinds.
+    pub(super) skipped: BTreeMap<String, usize>,
+    /// How many pods had finished.
+    pub(super) finished: usize,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    objects: Objects,
+    pods: Vec<(Place, api::Pod, Asked)>,
+    classes: Classes,
+    /// Where each object was first seen, by kind, namespace and name.
+    seen: HashMap<(&'static str, Box<str>, Box<str>), Place>,
+}
+
+/// Reads all inputs.
+pub(super) fn read(inputs: &[Input], problems: &mut Problems) -> Objects {
+    let mut reader = Reader::default();
+    for input in inputs {
+        each(input, problems, &mut |place, kind, raw, problems| {
+            reader.object(place, kind, raw, problems);
+        });
+    }
+    reader.finish(problems)
+}
+
+impl Reader {
+    fn object(&mut self, place: &Place, kind: &Kind, raw: Raw<'_>, problems: &mut Problems) {
+        let group = kind
+            .api_version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group);
+        let read = match (group, kind.kind.as_str()) {
+            ("", "Pod") => self.pod(place, raw),
+            ("", "Node") => self.node(place, raw),
+            ("", "Namespace") => decode(raw).map(|namespace| {
+                self.objects.namespaces.push(namespace);
+            }),
+            ("scheduling.k8s.io", "PriorityClass") => self.priority_class(place, raw),
+            _ => {
+                *self.objects.skipped.entry(kind.kind.clone()).or_default() += 1;
+                Ok(())
+            }
+        };
+        if let Err((path, reason)) = read {
+            problems.at(place, &path, reason);
+        }
+    }
+
+    fn node(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut node: api::Node = decode(raw)?;
+        self.name("Node", &node.metadata, place)?;
+        check_amounts("status.allocatable", &node.status.allocatable)?;
+        NodeModel::compile(&node).map_err(uncompiled)?;
+        // Versions of different dumps cannot be compared, and manifests have none.
+        node.metadata.uid = node.metadata.name.clone();
+        node.metadata.resource_version = Box::default();
+        self.objects.nodes.push(node);
+        Ok(())
+    }
+
+    fn priority_class(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let class: api::PriorityClass = decode(raw)?;
+        self.name("PriorityClass", &class.metadata, place)?;
+        self.classes.add(&class, decode::<AskedClass>(raw)?);
+        self.objects.priority_classes.push(class);
+        Ok(())
+    }
+
+    fn pod(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut pod: api::Pod = decode(raw)?;
+        let asked = decode(raw)?;
+        if pod.metadata.namespace.is_empty() {
+            pod.metadata.namespace = "default".into();
+        }
+        self.name("Pod", &pod.metadata, place)?;
+        let api::Meta {
+            namespace, name, ..
+        } = &pod.metadata;
+        pod.metadata.uid = format!("{namespace}/{name}").into();
+        pod.metadata.resource_version = Box::default();
+        // What some scheduler said earlier is not what is found now.
+        (pod.status.conditions).retain(|condition| &*condition.kind != "PodScheduled");
+        self.pods.push((place.clone(), pod, asked));
+        Ok(())
+    }
+
+    /// Fails when the object has no name of its own.
+    fn name(&mut self, kind: &'static str, meta: &api::Meta, place: &Place) -> Result<(), Wrong> {
+        let fields = [("namespace", &meta.namespace), ("name", &meta.name)];
+        for (field, name) in fields {
+            let allowed = |byte: u8| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+            };
+            let path = format!("metadata.{field}");
+            if field == "name" && name.is_empty() {
+                return Err((path, "it is missing".to_owned()));
+            }
+            if name.len() > 253 || !name.bytes().all(allowed) {
+                let reason = format!(
+                    "{name:?} is not a name: at most 253 lower case letters, digits, '-' and '.'"
+                );
+                return Err((path, reason));
+            }
+        }
+        let key = (kind, meta.namespace.clone(), meta.name.clone());
+        match self.seen.insert(key, place.clone()) {
+            None => Ok(()),
+            Some(first) => {
+                let slash = if meta.namespace.is_empty() { "" } else { "/" };
+                let name = format!("{}{slash}{}", meta.namespace, meta.name);
+                Err((
+                    String::new(),
+                    format!("{kind} {name} is there already: {first}"),
+                ))
+            }
+        }
+    }
+
+    fn finish(self, problems: &mut Problems) -> Objects {
+        let Self {
+            mut objects,
+            pods,
+            classes,
+            ..
+        } = self;
+        // A node that could not be read would make all its pods wrong.
+        let complete = problems.is_empty();
+        let nodes: HashSet<&str> = (objects.nodes.iter())
+            .map(|node| &*node.metadata.name)
+            .collect();
+        for (place, mut pod, asked) in pods {
+            if let Err((path, reason)) = admit(&mut pod, &asked, &classes) {
+                problems.at(&place, &path, reason);
+                continue;
+            }
+            match CompiledPod::compile(&pod) {
+                Ok(compiled) if compiled.finished => {
+                    objects.finished += 1;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let (path, reason) = uncompiled(error);
+                    problems.at(&place, &path, reason);
+                    continue;
+                }
+            }
+            let node = &*pod.spec.node_name;
+            if complete && !node.is_empty() && !nodes.contains(node) {
+                let reason = format!("there is no node {node:?} in the input; add it");
+                problems.at(&place, "spec.nodeName", reason);
+                continue;
+            }
+            objects.pods.push(pod);
+        }
+        objects
+    }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(raw: Raw<'_>) -> Result<T, Wrong> {
+    raw.decode()
+        .map_err(|Undecoded { path, reason }| (path, reason))
+}
+
+fn uncompiled(error: CompileError) -> Wrong {
+    let CompileError::Quantity {
+        path,
+        resource,
+        source,
+    } = error;
+    (format!("{path}[{resource}]"), source.to_string())
+}

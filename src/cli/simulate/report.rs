@@ -1,0 +1,213 @@
+//! What came of a simulation, for people and for programs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use serde::{Serialize, Serializer};
+
+/// Between two columns.
+const GAP: &str = "   ";
+
+/// The report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Report {
+    /// The pods in the order in which they were decided; those that never were come last.
+    pub(super) pods: Vec<Placement>,
+    /// The nodes in the order of the files.
+    pub(super) nodes: Vec<NodeUse>,
+}
+
+/// What became of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Placement {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) node: Option<String>,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    /// The weighted score of each plugin; empty when nothing was compared.
+    pub(super) scores: BTreeMap<&'static str, i64>,
+    pub(super) total: i64,
+}
+
+/// How full a node is. cpu is in thousandths, the rest in units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct NodeUse {
+    pub(super) name: String,
+    #[serde(serialize_with = "quantities")]
+    pub(super) requested: BTreeMap<String, i128>,
+    #[serde(serialize_with = "quantities")]
+    pub(super) allocatable: BTreeMap<String, i128>,
+}
+
+/// How the tables look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Colours,
+}
+
+impl Style {
+    /// Colours only for people, and only for those who want them.
+    pub(super) fn of(output: &impl IsTerminal) -> Self {
+        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if output.is_terminal() && !unwanted {
+            Self::Colours
+        } else {
+            Self::Plain
+        }
+    }
+
+    fn paint(self, text: String, code: &str) -> String {
+        match self {
+            Self::Plain => text,
+            Self::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+impl Report {
+    /// One JSON document.
+    pub(super) fn json(&self) -> Result<String, anyhow::Error> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// A table of the pods and one of the nodes.
+    pub(super) fn table(&self, style: Style) -> String {
+        let mut text = String::new();
+        if !self.pods.is_empty() {
+            self.pod_table(style, &mut text);
+            let placed = self.pods.iter().filter(|pod| pod.node.is_some()).count();
+            let _ = writeln!(text, "\n{placed} of {} pods placed\n", self.pods.len());
+        }
+        self.node_table(style, &mut text);
+        text
+    }
+
+    fn pod_table(&self, style: Style, text: &mut String) {
+        let head = ["NAMESPACE", "NAME", "NODE", "SCORE", "REASON", "MESSAGE"];
+        let rows = self.pods.iter().map(|pod| {
+            let dash = || "-".to_owned();
+            let scored = !pod.scores.is_empty();
+            [
+                pod.namespace.clone(),
+                pod.name.clone(),
+                pod.node.clone().unwrap_or_else(dash),
+                if scored {
+                    pod.total.to_string()
+                } else {
+                    dash()
+                },
+                pod.reason.to_owned(),
+                // Where it went stands beside it.
+                if pod.node.is_some() {
+                    String::new()
+                } else {
+                    pod.message.clone()
+                },
+            ]
+        });
+        let lines = columns(head.map(str::to_owned).into(), rows.map(Vec::from));
+        let refused = std::iter::once(false).chain(self.pods.iter().map(|pod| pod.node.is_none()));
+        for (line, refused) in lines.into_iter().zip(refused) {
+            let line = if refused {
+                style.paint(line, "31")
+            } else {
+                line
+            };
+            let _ = writeln!(text, "{line}");
+        }
+    }
+
+    fn node_table(&self, style: Style, text: &mut String) {
+        let all: BTreeSet<&str> = (self.nodes.iter())
+            .flat_map(|node| node.allocatable.keys().map(String::as_str))
+            .filter(|name| !matches!(*name, "cpu" | "memory" | "pods" | "ephemeral-storage"))
+            .collect();
+        let resources: Vec<&str> = ["cpu", "memory", "pods"].into_iter().chain(all).collect();
+        let head = std::iter::once("NODE".to_owned())
+            .chain(resources.iter().map(|name| name.to_uppercase()))
+            .collect();
+        let rows = self.nodes.iter().map(|node| {
+            let amounts = resources.iter().map(|name| {
+                let (Some(requested), Some(allocatable)) =
+                    (node.requested.get(*name), node.allocatable.get(*name))
+                else {
+                    return "-".to_owned();
+                };
+                let requested = quantity(name, *requested);
+                format!("{requested}/{}", quantity(name, *allocatable))
+            });
+            std::iter::once(node.name.clone()).chain(amounts).collect()
+        });
+        for (index, line) in columns(head, rows).into_iter().enumerate() {
+            let line = if index == 0 {
+                style.paint(line, "1")
+            } else {
+                line
+            };
+            let _ = writeln!(text, "{line}");
+        }
+    }
+}
+
+/// Lines of aligned columns; the last one may be as long as it likes.
+fn columns(head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(&widths);
+            let padded: Vec<_> = cells
+                .map(|(cell, &width)| format!("{cell:width$}"))
+                .collect();
+            padded.join(GAP).trim_end().to_owned()
+        })
+        .collect()
+}
+
+fn quantities<S: Serializer>(
+    amounts: &BTreeMap<String, i128>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        amounts
+            .iter()
+            .map(|(name, amount)| (name, quantity(name, *amount))),
+    )
+}
+
+/// An amount as Kubernetes writes it.
+fn quantity(resource: &str, amount: i128) -> String {
+    match resource {
+        "cpu" if amount % 1000 == 0 => (amount / 1000).to_string(),
+        "cpu" => format!("{amount}m"),
+        "memory" | "ephemeral-storage" => bytes(amount),
+        _ if resource.starts_with("hugepages-") => bytes(amount),
+        _ => amount.to_string(),
+    }
+}
+
+fn bytes(amount: i128) -> String {
+    let mut amount = amount;
+    let mut units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while amount != 0 && amount % 1024 == 0 {
+        let Some(next) = units.next() else {
+            break;
+        };
+        amount /= 1024;
+        unit = next;
+    }
+    format!("{amount}{unit}")
+}

@@ -1,0 +1,276 @@
+//! Leads the engine through the objects, and plays the API server to it.
+//!
+//! Time stands still: nothing expires, no backoff is waited for. Each pod is decided in the queue's
+//! order, and once more only when the placing of another wakes it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::Simulated;
+use super::input::Objects;
+use super::report::{NodeUse, Placement, Report};
+use crate::api;
+use crate::cluster::Cluster;
+use crate::engine::{Action, Change, ConditionReason, Effect, Engine, EventKind, Outcome, Setup};
+use crate::model::{Requests, Time};
+use crate::plugins::default_profile;
+use crate::queue::Backoff;
+use crate::telemetry::metrics::Metrics;
+
+/// The one moment at which everything happens.
+const NOW: Time = Time::from_secs(1);
+/// Decides between equal scores, so that a simulation can be repeated.
+const SEED: u64 = 0;
+/// What the API server writes into the condition of a pod with scheduling gates.
+const GATED: (&str, &str) = (
+    "SchedulingGated",
+    "Scheduling is blocked due to non-empty scheduling gates",
+);
+
+/// A pod that is to be placed, and what became of it.
+struct Pending {
+    pod: api::Pod,
+    gated: bool,
+    /// When it was decided last, counted in decisions.
+    decided: Option<u64>,
+    placement: Placement,
+}
+
+struct Simulation {
+    engine: Engine,
+    pending: Vec<Pending>,
+    /// The place of each pod in `pending`, by uid.
+    by_uid: HashMap<Box<str>, usize>,
+    decisions: u64,
+}
+
+/// Places the pods of these schedulers, or of all if there are none.
+pub(super) fn simulate(
+    objects: Objects,
+    scheduler_names: &BTreeSet<&str>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Simulated, anyhow::Error> {
+    let mut notes = notes_of(&objects);
+    let (bound, waiting): (Vec<_>, Vec<_>) =
+        (objects.pods.into_iter()).partition(|pod| !pod.spec.node_name.is_empty());
+    let all = waiting.len();
+    let waiting: Vec<_> = waiting
+        .into_iter()
+        .filter(|pod| {
+            scheduler_names.is_empty() || scheduler_names.contains(&*pod.spec.scheduler_name)
+        })
+        .collect();
+    if waiting.len() < all {
+        let others = all - waiting.len();
+        notes.push(format!(
+            "unbound pods of other schedulers are left out: {others}"
+        ));
+    }
+
+    let engine = engine(&waiting)?;
+    let node_names: Vec<_> = (objects.nodes.iter())
+        .map(|node| node.metadata.name.clone())
+        .collect();
+    let mut simulation = Simulation {
+        engine,
+        by_uid: (waiting.iter().enumerate())
+            .map(|(index, pod)| (pod.metadata.uid.clone(), index))
+            .collect(),
+        pending: waiting.into_iter().map(Pending::new).collect(),
+        decisions: 0,
+    };
+    let namespaces = objects.namespaces.into_iter().map(Box::new);
+    let classes = objects.priority_classes.into_iter().map(Box::new);
+    let nodes = objects.nodes.into_iter().map(Box::new);
+    let changes = (namespaces.map(Change::Namespace))
+        .chain(classes.map(Change::PriorityClass))
+        .chain(nodes.map(Change::Node))
+        .chain(bound.into_iter().map(Box::new).map(Change::Pod));
+    for change in changes {
+        simulation.engine.apply(change, NOW);
+    }
+    for pending in &simulation.pending {
+        let pod = Box::new(pending.pod.clone());
+        simulation.engine.apply(Change::Pod(pod), NOW);
+    }
+    simulation.engine.apply(Change::Synced, NOW);
+    simulation.run(progress);
+    Ok(Simulated {
+        report: simulation.report(&node_names),
+        notes,
+    })
+}
+
+fn notes_of(objects: &Objects) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !objects.skipped.is_empty() {
+        let kinds: Vec<_> = (objects.skipped.iter())
+            .map(|(kind, count)| format!("{count} {}", kind.replace(char::is_control, "\u{fffd}")))
+            .collect();
+        let kinds = kinds.join(", ");
+        notes.push(format!("objects of other kinds are skipped: {kinds}"));
+    }
+    if objects.finished > 0 {
+        let finished = objects.finished;
+        notes.push(format!("pods that have finished are left out: {finished}"));
+    }
+    notes
+}
+
+fn engine(waiting: &[api::Pod]) -> Result<Engine, anyhow::Error> {
+    let names: BTreeSet<&str> = (waiting.iter())
+        .map(|pod| &*pod.spec.scheduler_name)
+        .collect();
+    let mut engine = Engine::new(Setup {
+        profiles: names.into_iter().map(default_profile).collect(),
+        backoff: Backoff::default(),
+        seed: SEED,
+        metrics: Arc::new(Metrics::new().context("cannot make metrics")?),
+        stopwatch: Box::new(|| 0.0),
+    });
+    engine.keep_scores();
+    Ok(engine)
+}
+
+impl Simulation {
+    fn run(&mut self, progress: &mut dyn FnMut(usize, usize)) {
+        while self.engine.has_work() {
+            for effect in self.engine.run(NOW, 1) {
+                self.effect(effect);
+            }
+            let done = usize::try_from(self.decisions).unwrap_or(usize::MAX);
+            progress(done.min(self.pending.len()), self.pending.len());
+        }
+        for effect in self.engine.run(NOW, 0) {
+            self.effect(effect);
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        let Some(pending) =
+            (self.by_uid.get(&effect.pod.uid)).and_then(|&index| self.pending.get_mut(index))
+        else {
+            return;
+        };
+        let placement = &mut pending.placement;
+        match effect.action {
+            Action::Bind { node } => {
+                self.decisions += 1;
+                pending.decided = Some(self.decisions);
+                placement.node = Some((&*node).into());
+                placement.scores = self.engine.last_scores().iter().copied().collect();
+                placement.total = placement.scores.values().sum();
+                pending.pod.spec.node_name = (&*node).into();
+                let bound = Box::new(pending.pod.clone());
+                self.engine.complete(effect.id, Outcome::Done, NOW);
+                self.engine.apply(Change::Pod(bound), NOW);
+            }
+            Action::Emit(event) => {
+                if event.kind == EventKind::FailedScheduling {
+                    self.decisions += 1;
+                    pending.decided = Some(self.decisions);
+                    placement.reason = ConditionReason::Unschedulable.as_str();
+                } else {
+                    placement.reason = "Scheduled";
+                }
+                placement.message = (&*event.note).into();
+            }
+            Action::PatchStatus(patch) => {
+                placement.reason = patch.reason.as_str();
+                self.engine.complete(effect.id, Outcome::Done, NOW);
+            }
+        }
+    }
+
+    fn report(self, node_names: &[Box<str>]) -> Report {
+        let cluster = self.engine.cluster();
+        let nodes = (node_names.iter())
+            .map(|name| node_use(cluster, name))
+            .collect();
+        let mut pending = self.pending;
+        for pending in pending.iter_mut().filter(|one| one.decided.is_none()) {
+            (pending.placement.reason, pending.placement.message) = if pending.gated {
+                (GATED.0, GATED.1.to_owned())
+            } else {
+                let reason = ConditionReason::SchedulerError.as_str();
+                (reason, "the attempt to place it broke off".to_owned())
+            };
+        }
+        pending.sort_by_key(|one| one.decided.unwrap_or(u64::MAX));
+        Report {
+            pods: pending.into_iter().map(|one| one.placement).collect(),
+            nodes,
+        }
+    }
+}
+
+impl Pending {
+    fn new(pod: api::Pod) -> Self {
+        Self {
+            gated: !pod.spec.scheduling_gates.is_empty(),
+            decided: None,
+            placement: Placement {
+                namespace: (&*pod.metadata.namespace).into(),
+                name: (&*pod.metadata.name).into(),
+                ..Placement::default()
+            },
+            pod,
+        }
+    }
+}
+
+/// What the pods on a node request, and what the node has.
+fn node_use(cluster: &Cluster, name: &str) -> NodeUse {
+    let mut requested: BTreeMap<String, i128> = BTreeMap::new();
+    let mut allocatable: BTreeMap<String, i128> = BTreeMap::new();
+    for name in ["cpu", "memory", "pods"] {
+        requested.insert(name.to_owned(), 0);
+        allocatable.insert(name.to_owned(), 0);
+    }
+    if let Some(node) = cluster.node_id(name) {
+        let mut add = |name: &str, amount: i64| {
+            *requested.entry(name.to_owned()).or_default() += i128::from(amount);
+        };
+        for &pod in cluster.pods_on(node) {
+            let Some(record) = cluster.placed(pod) else {
+                continue;
+            };
+            let Requests {
+                cpu,
+                memory,
+                ephemeral_storage,
+                scalars,
+            } = &record.pod.held;
+            add("cpu", *cpu);
+            add("memory", *memory);
+            add("pods", 1);
+            if *ephemeral_storage != 0 {
+                add("ephemeral-storage", *ephemeral_storage);
+            }
+            for (name, amount) in scalars {
+                add(name, *amount);
+            }
+        }
+        if let Some(model) = cluster.node(node) {
+            let pods = ("pods", model.allowed_pods);
+            let resources = model
+                .allocatable
+                .iter()
+                .map(|(name, amount)| (&**name, *amount));
+            for (name, amount) in resources.chain([pods]) {
+                allocatable.insert(name.to_owned(), amount.into());
+                requested.entry(name.to_owned()).or_default();
+            }
+        }
+    }
+    for name in requested.keys() {
+        allocatable.entry(name.clone()).or_default();
+    }
+    NodeUse {
+        name: name.to_owned(),
+        requested,
+        allocatable,
+    }
+}
