@@ -10,6 +10,8 @@ pub mod cli;
 
 pub mod runtime;
 
+pub mod simulator;
+
 pub mod engine;
 pub mod queue;
 

@@ -1,0 +1,180 @@
+//! What an object gets when it is made: defaults, and what admission adds or refuses.
+//!
+//! Only what a scheduler or a user of the demonstration sees.
+
+use serde_json::{Map, Value, json};
+
+use super::api_server::ApiServer;
+use super::kinds::{Kind, find};
+use super::status::{Field, Status};
+use super::value;
+
+/// The namespaces of every cluster.
+pub(super) const NAMESPACES: &[&str] =
+    &["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Those that cannot be deleted.
+pub(super) const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
+
+/// The priority classes of every cluster.
+pub(super) const PRIORITY_CLASSES: &[(&str, i64)] = &[
+    ("system-cluster-critical", 2_000_000_000),
+    ("system-node-critical", 2_000_001_000),
+];
+
+const PREEMPT: &str = "PreemptLowerPriority";
+
+impl ApiServer {
+    /// Completes a new object, or says why it cannot be.
+    pub(super) fn admit(&self, kind: &Kind, object: &mut Value) -> Result<(), Status> {
+        match kind.plural {
+            "pods" => self.admit_pod(kind, object)?,
+            "nodes" => {
+                value::object(object, "spec");
+                let status = value::object(object, "status");
+                if let Some(capacity) = status.get("capacity").cloned() {
+                    value::default(status, "allocatable", capacity);
+                }
+                for list in ["capacity", "allocatable"] {
+                    if let Some(Value::Object(quantities)) = status.get_mut(list) {
+                        as_text(quantities);
+                    }
+                }
+            }
+            "namespaces" => {
+                let name = value::text(object, &["metadata", "name"]).to_owned();
+                let metadata = value::object(object, "metadata");
+                let labels = metadata.entry("labels").or_insert(Value::Null);
+                value::as_object(labels)
+                    .insert("kubernetes.io/metadata.name".to_owned(), name.into());
+                let spec = value::object(object, "spec");
+                value::default(spec, "finalizers", json!(["kubernetes"]));
+                value::default(value::object(object, "status"), "phase", "Active");
+            }
+            "priorityclasses" => {
+                value::default(value::as_object(object), "preemptionPolicy", PREEMPT);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn admit_pod(&self, kind: &Kind, pod: &mut Value) -> Result<(), Status> {
+        let name = value::text(pod, &["metadata", "name"]).to_owned();
+        if value::list(pod, &["spec", "containers"]).is_empty() {
+            let field = Field::required("spec.containers", "");
+            return Err(Status::invalid(kind, &name, &field));
+        }
+        let priority = self.priority(kind, &name, pod)?;
+        let gated = !value::list(pod, &["spec", "schedulingGates"]).is_empty();
+        let spec = value::object(pod, "spec");
+        spec.extend(priority);
+        value::default(spec, "schedulerName", "default-scheduler");
+        value::default(spec, "restartPolicy", "Always");
+        value::default(spec, "dnsPolicy", "ClusterFirst");
+        value::default(spec, "terminationGracePeriodSeconds", 30);
+        value::default(spec, "enableServiceLinks", true);
+        value::default(spec, "securityContext", json!({}));
+        for list in ["initContainers", "containers"] {
+            for container in spec
+                .get_mut(list)
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                complete_resources(container);
+            }
+        }
+        let mut status = json!({ "phase": "Pending" });
+        if gated {
+            status["conditions"] = json!([{
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastProbeTime": null,
+                "lastTransitionTime": self.timestamp(self.now()),
+            }]);
+        }
+        value::as_object(pod).insert("status".to_owned(), status);
+        Ok(())
+    }
+
+    /// What the priority class gives to a pod.
+    ///
+    /// Source: `plugin/pkg/admission/priority/admission.go`.
+    fn priority(
+        &self,
+        kind: &Kind,
+        pod: &str,
+        object: &Value,
+    ) -> Result<Map<String, Value>, Status> {
+        let wanted = value::text(object, &["spec", "priorityClassName"]);
+        let classes = find("scheduling.k8s.io", "v1", "priorityclasses");
+        let classes = classes.map(|kind| self.table(kind).objects());
+        let mut classes = classes.into_iter().flat_map(|objects| objects.values());
+        let class = if wanted.is_empty() {
+            classes.find(|class| class.value().get("globalDefault") == Some(&json!(true)))
+        } else {
+            let found = classes.find(|class| class.name() == wanted);
+            if found.is_none() {
+                let why = format!("no PriorityClass with name {wanted} was found");
+                return Err(Status::forbidden(kind, pod, &why));
+            }
+            found
+        };
+        let of_class = |key: &str| class.and_then(|class| class.value().get(key)).cloned();
+        let priority = of_class("value").unwrap_or_else(|| json!(0));
+        let asked = value::at(object, &["spec", "priority"]).filter(|asked| !asked.is_null());
+        if let Some(asked) = asked.filter(|asked| **asked != priority) {
+            let why = format!(
+                "the integer value of priority ({asked}) must not be provided in pod spec; \
+                 priority admission controller computed {priority} from the given PriorityClass \
+                 name"
+            );
+            return Err(Status::forbidden(kind, pod, &why));
+        }
+        let policy = value::at(object, &["spec", "preemptionPolicy"]).cloned();
+        let policy = of_class("preemptionPolicy").or(policy);
+        let mut given = Map::new();
+        given.insert("priority".to_owned(), priority);
+        given.insert(
+            "preemptionPolicy".to_owned(),
+            policy.unwrap_or_else(|| json!(PREEMPT)),
+        );
+        if let Some(class) = class {
+            given.insert("priorityClassName".to_owned(), json!(class.name()));
+        }
+        Ok(given)
+    }
+}
+
+/// What is limited and not requested is requested up to the limit.
+fn complete_resources(container: &mut Value) {
+    let resources = value::object(container, "resources");
+    let mut limits = match resources.get_mut("limits") {
+        Some(Value::Object(limits)) => {
+            as_text(limits);
+            limits.clone()
+        }
+        _ => Map::new(),
+    };
+    let mut requests = match resources.remove("requests") {
+        Some(Value::Object(requests)) => requests,
+        _ => Map::new(),
+    };
+    as_text(&mut requests);
+    limits.append(&mut requests);
+    if !limits.is_empty() {
+        resources.insert("requests".to_owned(), Value::Object(limits));
+    }
+}
+
+/// Quantities may be sent as numbers and are always shown as texts.
+fn as_text(quantities: &mut Map<String, Value>) {
+    for quantity in quantities.values_mut() {
+        if let Value::Number(number) = quantity {
+            *quantity = Value::String(number.to_string());
+        }
+    }
+}

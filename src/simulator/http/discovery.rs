@@ -1,0 +1,105 @@
+//! What there is, for clients such as kubectl.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::json as answer;
+use crate::simulator::kinds::{KINDS, Kind};
+
+/// The Kubernetes version whose API is shown.
+const MINOR: &str = "37";
+
+/// The page of a path that names no object.
+pub(super) fn page(path: &str) -> Option<Response> {
+    let segments: Vec<_> = path.trim_matches('/').split('/').collect();
+    let page = match segments.as_slice() {
+        ["version"] => version(),
+        ["api"] => json!({ "kind": "APIVersions", "versions": ["v1"] }),
+        ["apis"] => groups(),
+        ["apis", name] => {
+            let mut group = group(KINDS.iter().find(|kind| kind.group == *name)?);
+            group["kind"] = json!("APIGroup");
+            group["apiVersion"] = json!("v1");
+            group
+        }
+        ["api", version] => resources("", version)?,
+        ["apis", group, version] => resources(group, version)?,
+        ["livez" | "readyz" | "healthz"] => return Some(answer(200, "ok".to_owned())),
+        _ => return None,
+    };
+    Some(answer(200, page.to_string()))
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": MINOR,
+        "gitVersion": format!("v1.{MINOR}.0+berth-{}", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "",
+        "gitTreeState": "",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+fn groups() -> Value {
+    let mut groups: Vec<Value> = Vec::new();
+    for kind in KINDS.iter().filter(|kind| !kind.group.is_empty()) {
+        let group = group(kind);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+}
+
+fn group(kind: &Kind) -> Value {
+    let version = json!({ "groupVersion": kind.api_version(), "version": kind.version });
+    json!({ "name": kind.group, "versions": [version], "preferredVersion": version })
+}
+
+fn resources(group: &str, version: &str) -> Option<Value> {
+    let kinds = KINDS
+        .iter()
+        .filter(|kind| (kind.group, kind.version) == (group, version));
+    let mut resources = Vec::new();
+    let mut api_version = None;
+    for kind in kinds {
+        api_version = Some(kind.api_version());
+        resources.push(json!({
+            "name": kind.plural,
+            "singularName": kind.singular(),
+            "namespaced": kind.namespaced,
+            "kind": kind.kind,
+            "shortNames": kind.short,
+            "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update",
+                "watch"],
+        }));
+        if kind.status {
+            resources.push(json!({
+                "name": format!("{}/status", kind.plural),
+                "singularName": "",
+                "namespaced": kind.namespaced,
+                "kind": kind.kind,
+                "verbs": ["get", "patch", "update"],
+            }));
+        }
+        if kind.is_pod() {
+            resources.push(json!({
+                "name": "pods/binding",
+                "singularName": "",
+                "namespaced": true,
+                "kind": "Binding",
+                "verbs": ["create"],
+            }));
+        }
+    }
+    Some(json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": api_version?,
+        "resources": resources,
+    }))
+}
