@@ -6,6 +6,7 @@ use crate::cli::simulate::report::Style;
 /// The example of docs/simulate.md.
 const EXAMPLE: &str = include_str!("../../../../docs/examples/three-nodes.yaml");
 const MANUAL: &str = include_str!("../../../../docs/simulate.md");
+const README: &str = include_str!("../../../../README.md");
 
 /// The block of the manual that begins with this line.
 fn block(begin: &str) -> &'static str {
@@ -22,6 +23,7 @@ fn the_manual_shows_what_is_printed() {
     let expected = block("$ berth simulate docs/examples/three-nodes.yaml");
     let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
     assert_eq!(format!("{notes}{table}"), expected);
+    assert!(README.contains(expected), "the README shows the same");
 }
 
 #[test]

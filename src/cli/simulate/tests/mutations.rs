@@ -64,6 +64,9 @@ fn ends(text: &str) {
     let inputs = inputs(&[text]);
     match simulate(&inputs, Problems::default(), &[], &mut |_, _| {}) {
         Ok(simulated) => {
+            // A panic within an attempt would end there.
+            let broken = |pod: &report::Placement| pod.reason == "SchedulerError";
+            assert!(!simulated.report.pods.iter().any(broken), "{simulated:?}");
             simulated.report.json().unwrap();
             simulated.report.table(Style::Plain);
         }
