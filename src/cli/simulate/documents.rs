@@ -67,6 +67,10 @@ pub(super) fn each(
                 );
             }
         }
+        Some(Err(error)) if error.truncated => {
+            documents = error.document;
+            problems.at(&place(error.document), "", error.reason);
+        }
         json => {
             // A document that begins like JSON may still be YAML. If it is neither, what is wrong
             // with the JSON is what its writer wants to know.
@@ -79,8 +83,8 @@ pub(super) fn each(
                         object(&place(documents), raw, &Kind::default(), 0, problems, found);
                     }
                     Err(reason) => match &json {
-                        Some(Err((document, error))) => {
-                            found_problems.at(&place(*document), "", error);
+                        Some(Err(error)) => {
+                            found_problems.at(&place(error.document), "", &error.reason);
                             break;
                         }
                         _ => problems.at(&place(documents), "", reason),
@@ -95,8 +99,16 @@ pub(super) fn each(
     }
 }
 
-/// The documents of a text that begins as JSON does, or the one that is wrong and why.
-fn json_documents(text: &str) -> Option<Result<Vec<&RawValue>, (usize, String)>> {
+/// What is wrong with a text that begins as JSON does.
+struct NotJson {
+    document: usize,
+    reason: String,
+    /// It ends too early, as YAML as well.
+    truncated: bool,
+}
+
+/// The documents of a text that begins as JSON does.
+fn json_documents(text: &str) -> Option<Result<Vec<&RawValue>, NotJson>> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
     }
@@ -105,10 +117,11 @@ fn json_documents(text: &str) -> Option<Result<Vec<&RawValue>, (usize, String)>>
         match document {
             Ok(raw) => documents.push(raw),
             Err(error) => {
-                return Some(Err((
-                    documents.len() + 1,
-                    format!("it is not JSON: {error}"),
-                )));
+                return Some(Err(NotJson {
+                    document: documents.len() + 1,
+                    reason: format!("it is not JSON: {error}"),
+                    truncated: error.is_eof(),
+                }));
             }
         }
     }

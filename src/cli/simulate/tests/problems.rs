@@ -84,6 +84,10 @@ fn syntax_is_found_by_line() {
         "{\"kind\": \"Pod\"\n \"apiVersion\": \"v1\"}",
         "a.yaml: document 1: it is not JSON: expected `,` or `}` at line 2 column 2",
     );
+    check(
+        "{\"kind\": \"Pod\"}\n{\"kind\": [",
+        "a.yaml: document 2: it is not JSON: EOF while parsing a list at line 2 column 10",
+    );
 }
 
 #[test]
