@@ -1,6 +1,5 @@
 //! Durations as Go writes them: `15s`, `1m30s`, `1.5h`.
 
-#[allow(dead_code)]
 const UNITS: &[(&str, f64)] = &[
     ("ns", 1.0),
     ("us", 1e3),
@@ -13,7 +12,6 @@ const UNITS: &[(&str, f64)] = &[
 ];
 
 /// Reads a duration into nanoseconds.
-#[allow(dead_code)]
 pub(super) fn parse(text: &str) -> Option<i64> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if unsigned == "0" {

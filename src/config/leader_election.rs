@@ -49,6 +49,12 @@ fn as_text<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::E
 }
 
 impl LeaderElection {
+    /// Reads a duration as Go writes it, such as `1m30s`; None for what is none or is negative.
+    pub fn parse_duration(text: &str) -> Option<Duration> {
+        let nanoseconds = duration::parse(text)?;
+        u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
+    }
+
     /// What is wrong with it: the field and why, in kube-scheduler's words. Nothing is asked of an
     /// election that does not take place.
     pub fn problems(&self) -> Vec<(&'static str, String)> {

@@ -1,0 +1,419 @@
+//! Reading the arguments of plugins, with kube-scheduler's defaults and checks. Sources:
+//! `apis/config/v1/defaults.go`, `apis/config/validation/validation_pluginargs.go`.
+
+use super::{
+    Args, DefaultPreemptionArgs, DynamicResourcesArgs, InterPodAffinityArgs, Nanoseconds,
+    NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
+    PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
+    TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
+};
+use crate::config::affinity::NodeAffinity;
+use crate::config::reader::{Fields, Problems, Reader};
+use crate::config::{API_VERSION, labels};
+
+const SECOND: i64 = 1_000_000_000;
+
+impl Args {
+    /// The arguments of a plugin as the file has them.
+    pub(in crate::config) fn read(plugin: &str, reader: Reader<'_>) -> Option<Self> {
+        let value = reader.value();
+        let Some(read) = reader_of(plugin) else {
+            return Some(Self::Other(value.clone()));
+        };
+        let mut fields = reader.fields()?;
+        let kind = format!("{plugin}Args");
+        for (name, expected) in [("apiVersion", API_VERSION), ("kind", &kind)] {
+            if let Some(found) = fields.text(name).filter(|found| found != expected) {
+                let path = fields.path_of(name);
+                fields.problems.unsupported(&path, &found, &[expected]);
+            }
+        }
+        let args = read(&mut fields);
+        fields.finish();
+        Some(args)
+    }
+
+    /// The arguments of a plugin of which the file says nothing; None when it takes none.
+    pub fn defaults(plugin: &str) -> Option<Self> {
+        let read = reader_of(plugin)?;
+        let (empty, problems) = (serde_json::json!({}), Problems::default());
+        let mut fields = Reader::root(&empty, &problems).fields()?;
+        Some(read(&mut fields))
+    }
+}
+
+fn reader_of(plugin: &str) -> Option<fn(&mut Fields<'_>) -> Args> {
+    Some(match plugin {
+        "DefaultPreemption" => default_preemption,
+        "DynamicResources" => dynamic_resources,
+        "InterPodAffinity" => inter_pod_affinity,
+        "NodeAffinity" => node_affinity,
+        "NodeResourcesBalancedAllocation" => balanced_allocation,
+        "NodeResourcesFit" => node_resources_fit,
+        "PodTopologySpread" => pod_topology_spread,
+        "VolumeBinding" => volume_binding,
+        _ => return None,
+    })
+}
+
+/// An integer, or the default, which must lie within the range.
+fn bounded(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    default: i32,
+    range: std::ops::RangeInclusive<i32>,
+    why: &str,
+) -> i32 {
+    let value = fields.get(name).and_then(|one| one.integer());
+    let value = value.unwrap_or(default);
+    if !range.contains(&value) {
+        fields.problems.invalid(&fields.path_of(name), value, why);
+    }
+    value
+}
+
+fn default_preemption(fields: &mut Fields<'_>) -> Args {
+    let (percentage, absolute) = ("minCandidateNodesPercentage", "minCandidateNodesAbsolute");
+    let args = DefaultPreemptionArgs {
+        min_candidate_nodes_percentage: bounded(
+            fields,
+            percentage,
+            10,
+            0..=100,
+            "not in valid range [0, 100]",
+        ),
+        min_candidate_nodes_absolute: bounded(
+            fields,
+            absolute,
+            100,
+            0..=i32::MAX,
+            "not in valid range [0, inf)",
+        ),
+    };
+    if args.min_candidate_nodes_percentage == 0 && args.min_candidate_nodes_absolute == 0 {
+        for (name, other) in [(percentage, absolute), (absolute, percentage)] {
+            let why = format!("cannot be zero at the same time as {other}");
+            fields.problems.invalid(&fields.path_of(name), 0, &why);
+        }
+    }
+    Args::DefaultPreemption(args)
+}
+
+fn dynamic_resources(fields: &mut Fields<'_>) -> Args {
+    let mut timeout = |name, default, least, why| {
+        let value = fields.get(name).and_then(|one| one.duration());
+        let value = Nanoseconds(value.unwrap_or(default));
+        if value.0 < least {
+            let shown = crate::config::duration::format(value.0);
+            fields.problems.invalid(&fields.path_of(name), shown, why);
+        }
+        value
+    };
+    Args::DynamicResources(DynamicResourcesArgs {
+        filter_timeout: timeout("filterTimeout", 10 * SECOND, 0, "must be zero or positive"),
+        binding_timeout: timeout(
+            "bindingTimeout",
+            600 * SECOND,
+            SECOND,
+            "must be at least 1 second",
+        ),
+    })
+}
+
+fn inter_pod_affinity(fields: &mut Fields<'_>) -> Args {
+    let why = "not in valid range [0, 100]";
+    let ignore = fields.get("ignorePreferredTermsOfExistingPods");
+    Args::InterPodAffinity(InterPodAffinityArgs {
+        hard_pod_affinity_weight: bounded(fields, "hardPodAffinityWeight", 1, 0..=100, why),
+        ignore_preferred_terms_of_existing_pods: ignore
+            .and_then(|one| one.boolean())
+            .unwrap_or(false),
+    })
+}
+
+fn node_affinity(fields: &mut Fields<'_>) -> Args {
+    Args::NodeAffinity(NodeAffinityArgs {
+        added_affinity: fields.get("addedAffinity").and_then(NodeAffinity::read),
+    })
+}
+
+/// Resources and weights; without any, cpu and memory; without a weight, 1.
+fn resources(fields: &mut Fields<'_>) -> Vec<ResourceSpec> {
+    let listed = fields.each("resources", |reader| {
+        let mut fields = reader.fields()?;
+        let name = fields.text("name").unwrap_or_default();
+        let weight = fields.get("weight").and_then(|one| one.long());
+        fields.finish();
+        let weight = weight.filter(|weight| *weight != 0).unwrap_or(1);
+        Some(ResourceSpec { name, weight })
+    });
+    if !listed.is_empty() {
+        return listed;
+    }
+    let default = |name: &str| ResourceSpec {
+        name: name.to_owned(),
+        weight: 1,
+    };
+    vec![default("cpu"), default("memory")]
+}
+
+fn balanced_allocation(fields: &mut Fields<'_>) -> Args {
+    let resources = resources(fields);
+    let path = fields.path_of("resources");
+    for (place, resource) in resources.iter().enumerate() {
+        let name = &resource.name;
+        if resources.iter().take(place).any(|one| one.name == *name) {
+            let path = format!("{path}[{place}].name");
+            fields.problems.duplicate(&path, name);
+        }
+        if resource.weight != 1 {
+            let path = format!("{path}[{place}].weight");
+            fields.problems.invalid(&path, resource.weight, "must be 1");
+        }
+    }
+    Args::NodeResourcesBalancedAllocation(NodeResourcesBalancedAllocationArgs { resources })
+}
+
+fn node_resources_fit(fields: &mut Fields<'_>) -> Args {
+    let ignored_resources = fields.texts("ignoredResources");
+    check_names(fields, "ignoredResources", &ignored_resources, |_| None);
+    let ignored_resource_groups = fields.texts("ignoredResourceGroups");
+    let slash = |group: &str| {
+        let wrong = group.contains('/');
+        wrong.then_some("resource group name can't contain '/'")
+    };
+    check_names(
+        fields,
+        "ignoredResourceGroups",
+        &ignored_resource_groups,
+        slash,
+    );
+    let strategy = match fields.get("scoringStrategy") {
+        Some(reader) => reader.fields().map(|mut inner| {
+            let strategy = scoring_strategy(&mut inner);
+            inner.finish();
+            strategy
+        }),
+        None => {
+            let (empty, problems) = (serde_json::json!({}), Problems::default());
+            let inner = Reader::root(&empty, &problems).fields();
+            inner.map(|mut inner| ScoringStrategy {
+                kind: StrategyType::LeastAllocated,
+                resources: resources(&mut inner),
+                requested_to_capacity_ratio: None,
+            })
+        }
+    };
+    Args::NodeResourcesFit(NodeResourcesFitArgs {
+        ignored_resources,
+        ignored_resource_groups,
+        scoring_strategy: strategy.unwrap_or(ScoringStrategy {
+            kind: StrategyType::LeastAllocated,
+            resources: Vec::new(),
+            requested_to_capacity_ratio: None,
+        }),
+    })
+}
+
+fn check_names(
+    fields: &Fields<'_>,
+    list: &str,
+    names: &[String],
+    own: impl Fn(&str) -> Option<&'static str>,
+) {
+    for (place, name) in names.iter().enumerate() {
+        let path = format!("{}[{place}]", fields.path_of(list));
+        let problems = own(name).map(str::to_owned).into_iter();
+        for why in problems.chain(labels::key_problems(name)) {
+            fields.problems.invalid(&path, name.clone(), &why);
+        }
+    }
+}
+
+fn scoring_strategy(fields: &mut Fields<'_>) -> ScoringStrategy {
+    const TYPES: &[&str] = &[
+        "LeastAllocated",
+        "MostAllocated",
+        "RequestedToCapacityRatio",
+    ];
+    let named = fields.text("type").unwrap_or_default();
+    let kind = match named.as_str() {
+        "MostAllocated" => StrategyType::MostAllocated,
+        "RequestedToCapacityRatio" => StrategyType::RequestedToCapacityRatio,
+        "LeastAllocated" => StrategyType::LeastAllocated,
+        _ => {
+            let path = fields.path_of("type");
+            fields.problems.unsupported(&path, &named, TYPES);
+            StrategyType::LeastAllocated
+        }
+    };
+    let resources = resources(fields);
+    for (place, resource) in resources.iter().enumerate() {
+        if !(1..=100).contains(&resource.weight) {
+            let path = format!("{}[{place}].weight", fields.path_of("resources"));
+            let name = &resource.name;
+            let why = format!("resource weight of {name} not in valid range (0, 100]");
+            fields.problems.invalid(&path, resource.weight, &why);
+        }
+    }
+    let field = "requestedToCapacityRatio";
+    let given = fields.get(field);
+    let path = fields.path_of(field);
+    let by_ratio = kind == StrategyType::RequestedToCapacityRatio;
+    let ratio = match given {
+        Some(_) if !by_ratio => {
+            let why = "must be nil when type is not RequestedToCapacityRatio";
+            fields.problems.forbidden(&path, why);
+            None
+        }
+        Some(reader) => reader.fields().map(|mut inner| {
+            let shape = shape(&mut inner);
+            check_shape(&shape, &inner.path_of("shape"), inner.problems);
+            inner.finish();
+            RequestedToCapacityRatio { shape }
+        }),
+        None => {
+            if by_ratio {
+                let why = "must be specified when type is RequestedToCapacityRatio";
+                fields.problems.required(&path, why);
+            }
+            None
+        }
+    };
+    ScoringStrategy {
+        kind,
+        resources,
+        requested_to_capacity_ratio: ratio,
+    }
+}
+
+fn shape(fields: &mut Fields<'_>) -> Vec<UtilizationShapePoint> {
+    fields.each("shape", |reader| {
+        let mut fields = reader.fields()?;
+        let utilization = fields.get("utilization").and_then(|one| one.integer());
+        let score = fields.get("score").and_then(|one| one.integer());
+        fields.finish();
+        Some(UtilizationShapePoint {
+            utilization: utilization.unwrap_or(0),
+            score: score.unwrap_or(0),
+        })
+    })
+}
+
+fn check_shape(shape: &[UtilizationShapePoint], path: &str, problems: &Problems) {
+    if shape.is_empty() {
+        problems.required(path, "at least one point must be specified");
+    }
+    let unsorted = (shape.iter().zip(shape.iter().skip(1)).enumerate())
+        .find(|(_, (one, next))| one.utilization >= next.utilization);
+    if let Some((place, (_, next))) = unsorted {
+        let path = format!("{path}[{}].utilization", place + 1);
+        let why = "values must be sorted in increasing order";
+        problems.invalid(&path, next.utilization, why);
+    }
+    for (place, point) in shape.iter().enumerate() {
+        for (field, value, most) in [
+            ("utilization", point.utilization, 100),
+            ("score", point.score, 10),
+        ] {
+            if !(0..=most).contains(&value) {
+                let why = format!("not in valid range [0, {most}]");
+                problems.invalid(&format!("{path}[{place}].{field}"), value, &why);
+            }
+        }
+    }
+}
+
+fn pod_topology_spread(fields: &mut Fields<'_>) -> Args {
+    let constraints = fields.each("defaultConstraints", constraint);
+    let path = fields.path_of("defaultingType");
+    let kind = fields.text("defaultingType");
+    let kind = kind.unwrap_or_else(|| "System".to_owned());
+    match kind.as_str() {
+        "List" => {}
+        "System" => {
+            if !constraints.is_empty() {
+                let why = "when .defaultConstraints are not empty";
+                fields.problems.invalid(&path, kind.clone(), why);
+            }
+        }
+        _ => fields
+            .problems
+            .unsupported(&path, &kind, &["System", "List"]),
+    }
+    for (place, one) in constraints.iter().enumerate() {
+        let same = |other: &&TopologySpreadConstraint| {
+            other.topology_key == one.topology_key
+                && other.when_unsatisfiable == one.when_unsatisfiable
+        };
+        if constraints.iter().take(place).find(same).is_some() {
+            let path = format!("{}[{place}]", fields.path_of("defaultConstraints"));
+            let value = format!("{{{}, {}}}", one.topology_key, one.when_unsatisfiable);
+            fields.problems.duplicate(&path, &value);
+        }
+    }
+    Args::PodTopologySpread(PodTopologySpreadArgs {
+        default_constraints: constraints,
+        defaulting_type: kind,
+    })
+}
+
+fn constraint(reader: Reader<'_>) -> Option<TopologySpreadConstraint> {
+    const ACTIONS: &[&str] = &["DoNotSchedule", "ScheduleAnyway"];
+    let mut fields = reader.fields()?;
+    let max_skew = fields.get("maxSkew").and_then(|one| one.integer());
+    let constraint = TopologySpreadConstraint {
+        max_skew: max_skew.unwrap_or(0),
+        topology_key: fields.text("topologyKey").unwrap_or_default(),
+        when_unsatisfiable: fields.text("whenUnsatisfiable").unwrap_or_default(),
+        min_domains: fields.get("minDomains").and_then(|one| one.integer()),
+        node_affinity_policy: fields.text("nodeAffinityPolicy"),
+        node_taints_policy: fields.text("nodeTaintsPolicy"),
+        match_label_keys: fields.texts("matchLabelKeys"),
+    };
+    let problems = fields.problems;
+    if constraint.max_skew <= 0 {
+        let path = fields.path_of("maxSkew");
+        problems.invalid(&path, constraint.max_skew, "not in valid range (0, inf)");
+    }
+    let path = fields.path_of("topologyKey");
+    if constraint.topology_key.is_empty() {
+        problems.required(&path, "can not be empty");
+    } else {
+        for why in labels::key_problems(&constraint.topology_key) {
+            problems.invalid(&path, constraint.topology_key.clone(), &why);
+        }
+    }
+    let path = fields.path_of("whenUnsatisfiable");
+    if constraint.when_unsatisfiable.is_empty() {
+        problems.required(&path, "can not be empty");
+    } else if !ACTIONS.contains(&constraint.when_unsatisfiable.as_str()) {
+        problems.unsupported(&path, &constraint.when_unsatisfiable, ACTIONS);
+    }
+    if fields.get("labelSelector").is_some() {
+        let why = "constraint must not define a selector, as they deduced for each pod";
+        problems.forbidden(&fields.path_of("labelSelector"), why);
+    }
+    fields.finish();
+    Some(constraint)
+}
+
+fn volume_binding(fields: &mut Fields<'_>) -> Args {
+    let timeout = fields.get("bindTimeoutSeconds").and_then(|one| one.long());
+    let timeout = timeout.unwrap_or(600);
+    if timeout < 0 {
+        let path = fields.path_of("bindTimeoutSeconds");
+        let why = "invalid BindTimeoutSeconds, should not be a negative value";
+        fields.problems.invalid(&path, timeout, why);
+    }
+    let mut points = shape(fields);
+    if points.is_empty() {
+        let point = |utilization, score| UtilizationShapePoint { utilization, score };
+        points = vec![point(0, 10), point(100, 0)];
+    }
+    check_shape(&points, &fields.path_of("shape"), fields.problems);
+    Args::VolumeBinding(VolumeBindingArgs {
+        bind_timeout_seconds: timeout,
+        shape: points,
+    })
+}
