@@ -13,7 +13,9 @@ pub use plugin::{
     Filter, Normalize, Permit, PermitAnswer, Plugin, PreEnqueue, PreFilter, PreFilterAnswer,
     Reserve, Score,
 };
-pub use profile::{PluginIndex, PluginSet, PreFilterRejection, Profile};
+pub use profile::{
+    ExtensionPoint, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
+};
 
 /// The highest score a plugin gives after normalising.
 pub const MAX_SCORE: i64 = 100;

@@ -13,7 +13,10 @@ mod resource_score;
 mod scheduling_gates;
 mod taint_toleration;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use thiserror::Error;
 
 pub use balanced_allocation::BalancedAllocation;
 pub use image_locality::ImageLocality;
@@ -28,61 +31,222 @@ pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
 
-use crate::framework::{Plugin, Profile};
-use crate::model::Unsupported;
+use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
+use crate::framework::{ExtensionPoint, Plugin, PluginIndex, PostFilter, Profile};
+use crate::model::{PreferredTerm, RequiredTerms, Unsupported};
+
+/// Makes a plugin, by its arguments if there are some.
+type Constructor = fn(Option<&Args>) -> Arc<dyn Plugin>;
+
+/// The plugins that exist, with kube-scheduler's names. Where and in which order they are run, and
+/// their weights, is in [`config::KNOWN_PLUGINS`]. PrioritySort is the order of [`crate::queue`],
+/// DefaultPreemption is [`crate::preemption`], and DefaultBinder the lane of the runtime that binds.
+const REGISTRY: &[(&str, Constructor)] = &[
+    ("SchedulingGates", |_| Arc::new(SchedulingGates)),
+    ("NodeName", |_| Arc::new(NodeName)),
+    ("NodeUnschedulable", |_| Arc::new(NodeUnschedulable)),
+    ("TaintToleration", |_| Arc::new(TaintToleration)),
+    ("NodeAffinity", |args| Arc::new(node_affinity_of(args))),
+    ("NodePorts", |_| Arc::new(NodePorts)),
+    ("NodeResourcesFit", |args| {
+        Arc::new(node_resources_fit_of(args))
+    }),
+    ("VolumeRestrictions", |_| {
+        not_yet("VolumeRestrictions", &[Unsupported::ExclusiveDisks])
+    }),
+    ("VolumeBinding", |_| {
+        not_yet("VolumeBinding", &[Unsupported::VolumeClaims])
+    }),
+    ("PodTopologySpread", |_| {
+        not_yet("PodTopologySpread", &[Unsupported::TopologySpread])
+    }),
+    ("InterPodAffinity", |_| {
+        let refused = &[Unsupported::PodAffinity, Unsupported::PodAntiAffinity];
+        not_yet("InterPodAffinity", refused)
+    }),
+    ("DynamicResources", |_| {
+        not_yet("DynamicResources", &[Unsupported::ResourceClaims])
+    }),
+    ("NodeResourcesBalancedAllocation", |args| {
+        Arc::new(balanced_allocation_of(args))
+    }),
+    ("ImageLocality", |_| Arc::new(ImageLocality)),
+    ("NodeDeclaredFeatures", |_| Arc::new(NodeDeclaredFeatures)),
+    (GANG_SCHEDULING, |_| {
+        not_yet(GANG_SCHEDULING, &[Unsupported::PodGroup])
+    }),
+];
+
+/// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
+/// so that no pod of a group is placed as if it were alone.
+const GANG_SCHEDULING: &str = "GangScheduling";
+
+/// The names under which [`NotYet`] refuses what is not supported.
+const STAND_INS: &[&str] = &[
+    "VolumeRestrictions",
+    "VolumeBinding",
+    "PodTopologySpread",
+    "InterPodAffinity",
+    "DynamicResources",
+];
+
+fn not_yet(name: &'static str, refuses: &'static [Unsupported]) -> Arc<dyn Plugin> {
+    Arc::new(NotYet::new(name, refuses))
+}
+
+fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
+    let Some(Args::NodeAffinity(args)) = args else {
+        return NodeAffinity::default();
+    };
+    let Some(added) = &args.added_affinity else {
+        return NodeAffinity::default();
+    };
+    NodeAffinity::new(
+        added.required.as_ref().map(RequiredTerms::configured),
+        (added.preferred.iter())
+            .filter_map(PreferredTerm::configured)
+            .collect(),
+    )
+}
+
+fn weights(resources: &[ResourceSpec]) -> Vec<ResourceWeight> {
+    let weights = resources.iter().map(|resource| ResourceWeight {
+        name: resource.name.as_str().into(),
+        weight: resource.weight,
+    });
+    weights.collect()
+}
+
+fn node_resources_fit_of(args: Option<&Args>) -> NodeResourcesFit {
+    let Some(Args::NodeResourcesFit(args)) = args else {
+        return NodeResourcesFit::default();
+    };
+    let texts = |list: &[String]| list.iter().map(|one| one.as_str().into()).collect();
+    let asked = &args.scoring_strategy;
+    let strategy = match asked.kind {
+        StrategyType::LeastAllocated => ScoringStrategy::LeastAllocated,
+        StrategyType::MostAllocated => ScoringStrategy::MostAllocated,
+        StrategyType::RequestedToCapacityRatio => {
+            let shape = asked.requested_to_capacity_ratio.iter();
+            let points = shape
+                .flat_map(|ratio| &ratio.shape)
+                .map(|point| ShapePoint {
+                    utilization: point.utilization.into(),
+                    score: point.score.into(),
+                });
+            ScoringStrategy::RequestedToCapacityRatio(points.collect())
+        }
+    };
+    NodeResourcesFit::new(
+        strategy,
+        weights(&asked.resources),
+        texts(&args.ignored_resources),
+        texts(&args.ignored_resource_groups),
+    )
+}
+
+fn balanced_allocation_of(args: Option<&Args>) -> BalancedAllocation {
+    match args {
+        Some(Args::NodeResourcesBalancedAllocation(args)) => {
+            BalancedAllocation::new(weights(&args.resources))
+        }
+        _ => BalancedAllocation::default(),
+    }
+}
+
+/// Why a profile cannot be made of its configuration: the field, and what is wrong there.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("plugins.{field}: {problem}")]
+pub struct ProfileError {
+    /// The field of `plugins`.
+    pub field: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Makes a profile of its configuration: which plugins are run where, in which order, with which
+/// weights and arguments. Source: `framework/runtime.NewFramework`.
+///
+/// # Errors
+///
+/// When a plugin stands twice at one extension point. A configuration that was read from a file has
+/// been checked for that.
+pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
+    let expanded = config.plugins.expand();
+    let expanded = expanded.map_err(|(field, problem)| ProfileError { field, problem })?;
+    let at = |point| expanded.get(&point).map_or(&[][..], Vec::as_slice);
+    let mut profile = Profile::empty(&config.scheduler_name);
+    let mut added: BTreeMap<&str, PluginIndex> = BTreeMap::new();
+    // In kube-scheduler's order of filters first, since lists of plugins are shown in it.
+    let order = at(Point::Filter).iter().chain(expanded.values().flatten());
+    for (name, _) in order {
+        if added.contains_key(name.as_str()) {
+            continue;
+        }
+        let known = REGISTRY.iter().find(|(known, _)| known == name);
+        let index = known.and_then(|(_, make)| profile.add(make(config.args(name))));
+        added.extend(index.map(|index| (name.as_str(), index)));
+    }
+    let mut enable = |point, make: fn(i64) -> ExtensionPoint| {
+        for (name, weight) in at(point) {
+            if let Some(&index) = added.get(name.as_str()) {
+                profile.enable(index, make(*weight));
+            }
+        }
+    };
+    enable(Point::PreEnqueue, |_| ExtensionPoint::PreEnqueue);
+    enable(Point::Filter, |_| ExtensionPoint::Filter);
+    enable(Point::Score, ExtensionPoint::Score);
+    enable(Point::Reserve, |_| ExtensionPoint::Reserve);
+    enable(Point::Permit, |_| ExtensionPoint::Permit);
+    // What is not supported is refused where the plugin would filter, wherever else it is off.
+    let filtering = |name: &str| at(Point::Filter).iter().any(|(other, _)| other == name);
+    let looks_first = at(Point::PreFilter).iter().chain(at(Point::Filter));
+    let mut placed = Vec::new();
+    for (place, (name, _)) in looks_first.enumerate() {
+        let wanted = if STAND_INS.contains(&name.as_str()) {
+            filtering(name)
+        } else {
+            place < at(Point::PreFilter).len()
+        };
+        if let Some(&index) = added.get(name.as_str())
+            && wanted
+            && !placed.contains(&index)
+        {
+            placed.push(index);
+            profile.enable(index, ExtensionPoint::PreFilter);
+        }
+    }
+    if !config.plugins.multi_point.disables(GANG_SCHEDULING) || added.contains_key(GANG_SCHEDULING)
+    {
+        let known = added.get(GANG_SCHEDULING).copied();
+        let refuses = &[Unsupported::PodGroup];
+        if let Some(index) = known.or_else(|| profile.add(not_yet(GANG_SCHEDULING, refuses))) {
+            profile.enable(index, ExtensionPoint::PreFilter);
+        }
+    }
+    let post_filters = at(Point::PostFilter);
+    profile.post_filter = if post_filters.is_empty() {
+        PostFilter::Nothing
+    } else if post_filters
+        .iter()
+        .any(|(name, _)| name == "DefaultPreemption")
+    {
+        PostFilter::Preemption
+    } else {
+        PostFilter::Other
+    };
+    Ok(profile)
+}
 
 /// The default plugins in kube-scheduler's order, each with its score weight (0 where it does not
-/// score). Source: `pkg/scheduler/apis/config/v1/default_plugins.go`. PrioritySort is the order of
-/// [`crate::queue`], and DefaultPreemption is [`crate::preemption`].
+/// score). Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 pub fn defaults() -> Vec<(Arc<dyn Plugin>, i64)> {
-    vec![
-        (Arc::new(SchedulingGates), 0),
-        (Arc::new(NodeName), 0),
-        (Arc::new(NodeUnschedulable), 0),
-        (Arc::new(TaintToleration), 3),
-        (Arc::new(NodeAffinity), 2),
-        (Arc::new(NodePorts), 0),
-        (Arc::new(NodeResourcesFit::default()), 1),
-        (
-            Arc::new(NotYet::new(
-                "VolumeRestrictions",
-                &[Unsupported::ExclusiveDisks],
-            )),
-            0,
-        ),
-        (
-            Arc::new(NotYet::new("VolumeBinding", &[Unsupported::VolumeClaims])),
-            0,
-        ),
-        (
-            Arc::new(NotYet::new(
-                "PodTopologySpread",
-                &[Unsupported::TopologySpread],
-            )),
-            0,
-        ),
-        (
-            Arc::new(NotYet::new(
-                "InterPodAffinity",
-                &[Unsupported::PodAffinity, Unsupported::PodAntiAffinity],
-            )),
-            0,
-        ),
-        (
-            Arc::new(NotYet::new(
-                "DynamicResources",
-                &[Unsupported::ResourceClaims],
-            )),
-            0,
-        ),
-        (Arc::new(BalancedAllocation::default()), 1),
-        (Arc::new(ImageLocality), 1),
-        (Arc::new(NodeDeclaredFeatures), 0),
-        (
-            Arc::new(NotYet::new("GangScheduling", &[Unsupported::PodGroup])),
-            0,
-        ),
-    ]
+    let made = REGISTRY.iter().map(|(name, make)| {
+        let weight = config::known(name).and_then(|known| known.default_weight);
+        (make(None), weight.unwrap_or(0).into())
+    });
+    made.collect()
 }
 
 /// The default profile for a schedulerName.

@@ -237,7 +237,7 @@ impl Engine {
     /// The PreEnqueue plugins that hold the pod.
     fn held_by(&self, profile: usize, waiting: &WaitingPod) -> PluginSet {
         let mut held_by = PluginSet::default();
-        for (index, plugin) in self.profiles[profile].profile.plugins() {
+        for (index, plugin) in self.profiles[profile].profile.pre_enqueues() {
             if plugin
                 .pre_enqueue()
                 .is_some_and(|point| point.pre_enqueue(waiting).is_some())

@@ -8,7 +8,8 @@ use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, PodEvent, ProfileState};
 use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{
-    Choice, Diagnosis, Evaluation, PermitAnswer, PluginSet, Profile, ReasonCounts,
+    Choice, Diagnosis, Evaluation, PermitAnswer, PluginIndex, PluginSet, PostFilter, Profile,
+    ReasonCounts,
 };
 use crate::model::{PodShape, Time};
 use crate::preemption::{self, Verdict};
@@ -172,7 +173,10 @@ impl Engine {
         };
         // After a refusal by PreFilter upstream adds nothing of use here.
         let mut clear_nomination = false;
-        if evaluation.rejection().is_none() {
+        let post_filter = state.profile.post_filter;
+        if post_filter == PostFilter::Nothing {
+            clear_nomination = true;
+        } else if post_filter == PostFilter::Preemption && evaluation.rejection().is_none() {
             let begin = (self.stopwatch)();
             let (priority, never) = (pod.priority, pod.info.never_preempts);
             let verdict = preemption::explain(
@@ -244,7 +248,7 @@ fn refused(
     cluster: &Cluster,
 ) -> Option<(PluginSet, String)> {
     let mut answer = None;
-    for (index, plugin) in profile.plugins() {
+    for (index, plugin) in profile.reserves() {
         if let Some(Err(reason)) = plugin
             .reserve()
             .map(|point| point.reserve(shape, node, cluster))
@@ -254,7 +258,7 @@ fn refused(
         }
     }
     if answer.is_none() {
-        answer = profile.plugins().find_map(|(index, plugin)| {
+        answer = profile.permits().find_map(|(index, plugin)| {
             match plugin.permit()?.permit(shape, node, cluster) {
                 PermitAnswer::Allow => None,
                 PermitAnswer::Reject(reason) => Some((index, reason)),
@@ -262,12 +266,10 @@ fn refused(
         });
     }
     let (index, reason) = answer?;
-    let reserving: Vec<_> = profile
-        .plugins()
-        .filter_map(|(_, plugin)| plugin.reserve())
-        .collect();
-    for point in reserving.into_iter().rev() {
-        point.unreserve(shape, node, cluster);
+    for (_, plugin) in profile.reserves().rev() {
+        if let Some(point) = plugin.reserve() {
+            point.unreserve(shape, node, cluster);
+        }
     }
     let mut plugins = PluginSet::default();
     plugins.insert(index);
@@ -280,13 +282,15 @@ fn count_evaluations(
     skipped: PluginSet,
     point: ExtensionPoint,
 ) {
-    for (index, plugin) in state.profile.plugins() {
-        let asked = match point {
-            ExtensionPoint::Filter => plugin.filter().is_some() && !skipped.contains(index),
-            _ => plugin.score().is_some_and(|score| !score.skips(shape)),
-        };
-        if asked {
-            state.plugins[index.index()].evaluated(point, 1);
-        }
+    let count = |index: PluginIndex| state.plugins[index.index()].evaluated(point, 1);
+    if point == ExtensionPoint::Filter {
+        let asked = state.profile.filters().map(|(index, _)| index);
+        asked
+            .filter(|index| !skipped.contains(*index))
+            .for_each(count);
+    } else {
+        let asked = (state.profile.scores())
+            .filter(|(_, plugin, _)| plugin.score().is_some_and(|score| !score.skips(shape)));
+        asked.for_each(|(index, _, _)| count(index));
     }
 }

@@ -49,15 +49,50 @@ impl PluginSet {
 /// The most plugins a profile can have.
 const MAX_PLUGINS: usize = 64;
 
+/// Where a plugin is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtensionPoint {
+    /// Before a pod enters the queue.
+    PreEnqueue,
+    /// Before nodes are filtered.
+    PreFilter,
+    /// Taking out nodes.
+    Filter,
+    /// Rating the rest, with this weight; at least 1 counts.
+    Score(i64),
+    /// Booking.
+    Reserve,
+    /// The last word.
+    Permit,
+}
+
 /// A profile.
 #[derive(Clone)]
 pub struct Profile {
     /// The schedulerName it serves.
     pub name: Arc<str>,
+    /// What is done when no node was found.
+    pub post_filter: PostFilter,
     plugins: Vec<Arc<dyn Plugin>>,
+    pre_enqueues: Vec<PluginIndex>,
+    pre_filters: Vec<PluginIndex>,
     pub(super) filters: Vec<PluginIndex>,
     pub(super) scores: Vec<(PluginIndex, i64)>,
+    reserves: Vec<PluginIndex>,
+    permits: Vec<PluginIndex>,
     events: Vec<EventSet>,
+}
+
+/// What is done when no node was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PostFilter {
+    /// DefaultPreemption has its say.
+    #[default]
+    Preemption,
+    /// Something else has, which does not concern the pod; a nomination stays.
+    Other,
+    /// Nothing; a nomination ends.
+    Nothing,
 }
 
 impl fmt::Debug for Profile {
@@ -106,25 +141,104 @@ impl Profile {
     ///
     /// More plugins than a profile can have are left out; no configuration comes near.
     pub fn new(name: &str, plugins: impl IntoIterator<Item = (Arc<dyn Plugin>, i64)>) -> Self {
-        let mut profile = Self {
-            name: name.into(),
-            plugins: Vec::new(),
-            filters: Vec::new(),
-            scores: Vec::new(),
-            events: Vec::new(),
-        };
-        for (place, (plugin, weight)) in plugins.into_iter().take(MAX_PLUGINS).enumerate() {
-            let index = PluginIndex(place as u8);
-            if plugin.filter().is_some() {
-                profile.filters.push(index);
+        let mut profile = Self::empty(name);
+        for (plugin, weight) in plugins {
+            let Some(index) = profile.add(plugin) else {
+                break;
+            };
+            for point in [
+                ExtensionPoint::PreEnqueue,
+                ExtensionPoint::PreFilter,
+                ExtensionPoint::Filter,
+                ExtensionPoint::Score(weight),
+                ExtensionPoint::Reserve,
+                ExtensionPoint::Permit,
+            ] {
+                profile.enable(index, point);
             }
-            if plugin.score().is_some() {
-                profile.scores.push((index, weight.max(1)));
-            }
-            profile.events.push(plugin.events());
-            profile.plugins.push(plugin);
         }
         profile
+    }
+
+    /// A profile without plugins; [`Self::add`] and [`Self::enable`] fill it.
+    pub fn empty(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            post_filter: PostFilter::default(),
+            plugins: Vec::new(),
+            pre_enqueues: Vec::new(),
+            pre_filters: Vec::new(),
+            filters: Vec::new(),
+            scores: Vec::new(),
+            reserves: Vec::new(),
+            permits: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Adds a plugin, which is run nowhere yet. None when there are too many.
+    pub fn add(&mut self, plugin: Arc<dyn Plugin>) -> Option<PluginIndex> {
+        let place = self.plugins.len();
+        if place >= MAX_PLUGINS {
+            return None;
+        }
+        self.events.push(plugin.events());
+        self.plugins.push(plugin);
+        Some(PluginIndex(place as u8))
+    }
+
+    /// Runs the plugin at this extension point, after those that are run there already. A plugin
+    /// that does not serve the point is left out.
+    pub fn enable(&mut self, index: PluginIndex, point: ExtensionPoint) {
+        let plugin = self.plugin(index);
+        match point {
+            ExtensionPoint::PreEnqueue if plugin.pre_enqueue().is_some() => {
+                self.pre_enqueues.push(index);
+            }
+            ExtensionPoint::PreFilter if plugin.pre_filter().is_some() => {
+                self.pre_filters.push(index);
+            }
+            ExtensionPoint::Filter if plugin.filter().is_some() => self.filters.push(index),
+            ExtensionPoint::Score(weight) if plugin.score().is_some() => {
+                self.scores.push((index, weight.max(1)));
+            }
+            ExtensionPoint::Reserve if plugin.reserve().is_some() => self.reserves.push(index),
+            ExtensionPoint::Permit if plugin.permit().is_some() => self.permits.push(index),
+            _ => {}
+        }
+    }
+
+    fn at<'a>(
+        &'a self,
+        indexes: &'a [PluginIndex],
+    ) -> impl DoubleEndedIterator<Item = (PluginIndex, &'a dyn Plugin)> {
+        indexes.iter().map(|&index| (index, self.plugin(index)))
+    }
+
+    /// The plugins that may hold pods back, in order.
+    pub fn pre_enqueues(&self) -> impl DoubleEndedIterator<Item = (PluginIndex, &dyn Plugin)> {
+        self.at(&self.pre_enqueues)
+    }
+
+    /// The plugins that filter, in order.
+    pub fn filters(&self) -> impl DoubleEndedIterator<Item = (PluginIndex, &dyn Plugin)> {
+        self.at(&self.filters)
+    }
+
+    /// The plugins that score, in order, with their weights.
+    pub fn scores(&self) -> impl Iterator<Item = (PluginIndex, &dyn Plugin, i64)> {
+        let scores = self.scores.iter();
+        scores.map(|&(index, weight)| (index, self.plugin(index), weight))
+    }
+
+    /// The plugins that book, in order.
+    pub fn reserves(&self) -> impl DoubleEndedIterator<Item = (PluginIndex, &dyn Plugin)> {
+        self.at(&self.reserves)
+    }
+
+    /// The plugins that have the last word, in order.
+    pub fn permits(&self) -> impl DoubleEndedIterator<Item = (PluginIndex, &dyn Plugin)> {
+        self.at(&self.permits)
     }
 
     /// The plugins, in order.
@@ -157,7 +271,7 @@ impl Profile {
     pub(super) fn pre_filter(&self, pod: &PodShape, cluster: &Cluster) -> PreFiltered {
         let mut skipped = PluginSet::default();
         let mut narrowed: Option<Narrowed> = None;
-        for (index, plugin) in self.plugins() {
+        for (index, plugin) in self.at(&self.pre_filters) {
             let Some(pre_filter) = plugin.pre_filter() else {
                 continue;
             };

@@ -1,6 +1,6 @@
 //! Node selectors and node affinity, as component-helpers `scheduling/corev1/nodeaffinity`.
 
-use crate::api;
+use crate::{api, config};
 
 /// Labels of one node, by key.
 pub trait LabelView {
@@ -199,6 +199,12 @@ impl RequiredTerms {
         )
     }
 
+    /// Reads the configuration's form.
+    pub fn configured(selector: &config::NodeSelector) -> Self {
+        let terms = selector.terms.iter();
+        Self(terms.map(|term| NodeTerm::compile(&plain(term))).collect())
+    }
+
     /// Whether one of the terms matches.
     pub fn matches(&self, node: &impl LabelView) -> bool {
         self.0.iter().any(|term| term.matches(node))
@@ -247,6 +253,36 @@ impl PreferredTerm {
             weight: preferred.weight,
             term: NodeTerm::compile(term),
         })
+    }
+}
+
+impl PreferredTerm {
+    /// Reads the configuration's form.
+    pub fn configured(preferred: &config::PreferredTerm) -> Option<Self> {
+        Self::compile(&api::PreferredTerm {
+            weight: preferred.weight,
+            preference: plain(&preferred.preference),
+        })
+    }
+}
+
+/// A term of the configuration as one of the API, of which it is a copy.
+fn plain(term: &config::NodeTerm) -> api::NodeSelectorTerm {
+    let requirements = |list: &[config::NodeRequirement]| {
+        let one = |one: &config::NodeRequirement| api::Requirement {
+            key: one.key.as_str().into(),
+            operator: one.operator.as_str().into(),
+            values: one
+                .values
+                .iter()
+                .map(|value| value.as_str().into())
+                .collect(),
+        };
+        list.iter().map(one).collect()
+    };
+    api::NodeSelectorTerm {
+        match_expressions: requirements(&term.match_expressions),
+        match_fields: requirements(&term.match_fields),
     }
 }
 

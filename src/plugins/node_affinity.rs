@@ -6,15 +6,37 @@ use crate::framework::{
     ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, PreFilter,
     PreFilterAnswer, Reason, Score,
 };
-use crate::model::{LabelView, NodeTerm, Operator, PodShape, Requirement};
+use crate::model::{
+    LabelView, NodeTerm, Operator, PodShape, PreferredTerm, RequiredTerms, Requirement,
+};
 
 const REASON: Reason = Reason::Text("node(s) didn't match Pod's node affinity/selector");
+const ENFORCED: Reason = Reason::Text("node(s) didn't match scheduler-enforced node affinity");
 
 /// Up to this many nodes are asked one by one; more go through the label index.
 const ONE_BY_ONE: usize = 8;
 
 /// Matches pods to nodes by labels and names.
-pub struct NodeAffinity;
+#[derive(Clone, Debug, Default)]
+pub struct NodeAffinity {
+    added_required: Option<RequiredTerms>,
+    added_preferred: Vec<PreferredTerm>,
+}
+
+impl NodeAffinity {
+    /// Adds these terms to what every pod asks for (`addedAffinity`).
+    pub fn new(required: Option<RequiredTerms>, preferred: Vec<PreferredTerm>) -> Self {
+        Self {
+            added_required: required,
+            added_preferred: preferred,
+        }
+    }
+
+    fn enforced(&self, node: &impl LabelView) -> bool {
+        let added = self.added_required.as_ref();
+        added.is_none_or(|terms| terms.matches(node))
+    }
+}
 
 fn matches(pod: &PodShape, node: &impl LabelView) -> bool {
     pod.node_selector
@@ -49,8 +71,10 @@ impl Plugin for NodeAffinity {
 
     fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
         match event {
-            ClusterEvent::NodeAdd(node) => matches(pod, *node),
-            ClusterEvent::NodeUpdate(_, old, new) => !matches(pod, *old) && matches(pod, *new),
+            ClusterEvent::NodeAdd(node) => self.enforced(*node) && matches(pod, *node),
+            ClusterEvent::NodeUpdate(_, old, new) => {
+                self.enforced(*new) && !matches(pod, *old) && matches(pod, *new)
+            }
             _ => false,
         }
     }
@@ -59,7 +83,7 @@ impl Plugin for NodeAffinity {
 impl PreFilter for NodeAffinity {
     fn pre_filter(&self, pod: &PodShape, cluster: &Cluster) -> PreFilterAnswer {
         let Some(terms) = &pod.required else {
-            return if pod.node_selector.is_empty() {
+            return if pod.node_selector.is_empty() && self.added_required.is_none() {
                 PreFilterAnswer::Skip
             } else {
                 PreFilterAnswer::Proceed
@@ -82,6 +106,21 @@ impl PreFilter for NodeAffinity {
 
 impl Filter for NodeAffinity {
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
+        if let Some(terms) = &self.added_required {
+            let mut rejected = left.clone();
+            if left.is_at_most(ONE_BY_ONE) {
+                for node in left.iter() {
+                    if (cluster.node(node)).is_some_and(|model| terms.matches(&**model)) {
+                        rejected.remove(node);
+                    }
+                }
+            } else {
+                rejected.subtract(&matching_any(terms, cluster, left));
+            }
+            if !rejected.is_empty() {
+                why.reject(left, &rejected, ENFORCED, Code::Unresolvable);
+            }
+        }
         let mut rejected = left.clone();
         if left.is_at_most(ONE_BY_ONE) {
             for node in left.iter() {
@@ -98,11 +137,7 @@ impl Filter for NodeAffinity {
                 retain_matching(requirement, cluster.labels(), &mut matching);
             }
             if let Some(terms) = &pod.required {
-                let mut any = NodeSet::new();
-                for term in &terms.0 {
-                    any.union(&matching_term(term, cluster, &matching));
-                }
-                matching.intersect(&any);
+                matching = matching_any(terms, cluster, &matching);
             }
             rejected.subtract(&matching);
         }
@@ -114,7 +149,7 @@ impl Filter for NodeAffinity {
 
 impl Score for NodeAffinity {
     fn skips(&self, pod: &PodShape) -> bool {
-        pod.preferred.is_empty()
+        pod.preferred.is_empty() && self.added_preferred.is_empty()
     }
 
     fn score(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]) {
@@ -122,7 +157,7 @@ impl Score for NodeAffinity {
             column[node.index()] = 0;
         }
         let few = nodes.is_at_most(ONE_BY_ONE);
-        for preferred in &pod.preferred {
+        for preferred in self.added_preferred.iter().chain(&pod.preferred) {
             let weight = i64::from(preferred.weight);
             if few {
                 for node in nodes.iter() {
@@ -142,6 +177,15 @@ impl Score for NodeAffinity {
     fn normalize(&self) -> Normalize {
         Normalize::ByMax
     }
+}
+
+/// The nodes of `among` that match one of the terms.
+fn matching_any(terms: &RequiredTerms, cluster: &Cluster, among: &NodeSet) -> NodeSet {
+    let mut any = NodeSet::new();
+    for term in &terms.0 {
+        any.union(&matching_term(term, cluster, among));
+    }
+    any
 }
 
 /// The nodes of `among` that match the term.

@@ -6,5 +6,6 @@
 )]
 
 mod hints;
+mod profiles;
 mod properties;
 mod upstream;

@@ -46,7 +46,7 @@ fn check(pod: &PlainPod, expected: usize) {
     let (cluster, shape) = (cluster(), shape(pod));
     let mut left = cluster.nodes().clone();
     Filter::filter(
-        &NodeAffinity,
+        &NodeAffinity::default(),
         &shape,
         &cluster,
         &mut left,
@@ -56,7 +56,13 @@ fn check(pod: &PlainPod, expected: usize) {
     for node in cluster.nodes().iter() {
         let mut single = NodeSet::single(node);
         let mut why = Diagnosis::default();
-        Filter::filter(&NodeAffinity, &shape, &cluster, &mut single, &mut why);
+        Filter::filter(
+            &NodeAffinity::default(),
+            &shape,
+            &cluster,
+            &mut single,
+            &mut why,
+        );
         assert_eq!(single.contains(node), left.contains(node));
         assert_ne!(why.rejected().contains(node), left.contains(node));
         assert_eq!(why.is_unresolvable(node), !left.contains(node));
@@ -110,7 +116,7 @@ fn preferences_add_up() {
     };
     let shape = shape(&pod);
     Score::score(
-        &NodeAffinity,
+        &NodeAffinity::default(),
         &shape,
         &cluster,
         cluster.nodes(),
@@ -119,13 +125,16 @@ fn preferences_add_up() {
     assert_eq!(column[..6], [5, 15, 5, 15, 0, 10]);
     let few: NodeSet = cluster.nodes().iter().take(6).collect();
     let mut again = vec![-1; 200];
-    Score::score(&NodeAffinity, &shape, &cluster, &few, &mut again);
+    Score::score(&NodeAffinity::default(), &shape, &cluster, &few, &mut again);
     assert_eq!(
         again[..7],
         [5, 15, 5, 15, 0, 10, -1],
         "only those that were asked about"
     );
-    assert!(!NodeAffinity.skips(&shape) && NodeAffinity.skips(&PodShape::default()));
+    assert!(
+        !NodeAffinity::default().skips(&shape)
+            && NodeAffinity::default().skips(&PodShape::default())
+    );
 }
 
 #[test]
@@ -140,7 +149,7 @@ fn prefilter_skips_proceeds_narrows_or_refuses() {
             required: terms,
             ..PlainPod::default()
         };
-        PreFilter::pre_filter(&NodeAffinity, &shape(&pod), &cluster)
+        PreFilter::pre_filter(&NodeAffinity::default(), &shape(&pod), &cluster)
     };
     let on = |names: &[&str]| PlainTerm {
         expressions: Vec::new(),

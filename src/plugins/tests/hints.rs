@@ -109,7 +109,14 @@ fn node_affinity() {
     );
     let more = labelled(&[("foo", "bar"), ("k", "v")]);
     let add = |new, expected| {
-        check_node(&NodeAffinity, &pod, EventKind::NodeAdd, None, new, expected);
+        check_node(
+            &NodeAffinity::default(),
+            &pod,
+            EventKind::NodeAdd,
+            None,
+            new,
+            expected,
+        );
     };
     add(&none, false);
     add(&fitting, true);
@@ -121,7 +128,14 @@ fn node_affinity() {
         (&fitting, &more, false),
     ] {
         let kind = EventKind::NodeLabel;
-        check_node(&NodeAffinity, &pod, kind, Some(old), new, expected);
+        check_node(
+            &NodeAffinity::default(),
+            &pod,
+            kind,
+            Some(old),
+            new,
+            expected,
+        );
     }
 }
 

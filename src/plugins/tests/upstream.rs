@@ -71,7 +71,7 @@ fn profile(variant: u64) -> Profile {
         (Arc::new(NodeName), 0),
         (Arc::new(NodeUnschedulable), 0),
         (Arc::new(TaintToleration), 3),
-        (Arc::new(NodeAffinity), 2),
+        (Arc::new(NodeAffinity::default()), 2),
         (Arc::new(NodePorts), 0),
         (Arc::new(fit), 1),
         (Arc::new(balanced), 1),
