@@ -16,6 +16,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ConfigError;
+
+mod check_config;
 mod completions;
 mod kubeconfig;
 mod run;
@@ -31,6 +34,7 @@ Examples:
   berth run --kubeconfig ~/.kube/test         ... in the cluster of that file
   berth run --scheduler-name a --scheduler-name b --log-format json
   kubectl get nodes,pods -A -o yaml | berth simulate - new-pods.yaml
+  berth check-config scheduler.yaml           what is in force with this file, or what is wrong
   berth completions bash > /etc/bash_completion.d/berth
   berth version -o json
 
@@ -62,6 +66,12 @@ enum Command {
     /// of kubectl get -o yaml among them. Pods without spec.nodeName are placed, the others count on
     /// their nodes. Objects of other kinds are skipped. It ends with 0 also when pods stay pending.
     Simulate(simulate::Arguments),
+    /// Check a configuration file, and print what is in force with it
+    ///
+    /// The file is a KubeSchedulerConfiguration as kube-scheduler takes it; every default is filled
+    /// in. What is accepted but has no effect is said on stderr. It ends with 0 if the file is right
+    /// and with 2 if not.
+    CheckConfig(check_config::Arguments),
     /// Write a script that completes berth's arguments in a shell
     Completions(completions::Arguments),
     /// Tell the version
@@ -83,6 +93,7 @@ pub fn main() -> ExitCode {
     let ended = match parse(std::env::args_os()) {
         Ok(Command::Run(arguments)) => run::run(arguments),
         Ok(Command::Simulate(arguments)) => simulate::run(&arguments),
+        Ok(Command::CheckConfig(arguments)) => check_config::run(&arguments),
         Ok(Command::Completions(arguments)) => completions::run(&arguments),
         Ok(Command::Version(arguments)) => version::run(&arguments),
         Err(error) => {
@@ -121,9 +132,12 @@ impl Failure {
     }
 
     /// The error and what caused it, in one line: some libraries answer with several, excerpts of
-    /// files included.
+    /// files included. Only a configuration with several errors takes a line for each.
     fn line(&self) -> String {
         let (Self::Input(error) | Self::Running(error)) = self;
+        if let Some(error) = error.downcast_ref::<ConfigError>() {
+            return error.to_string();
+        }
         format!("{error:#}")
             .split_whitespace()
             .collect::<Vec<_>>()
