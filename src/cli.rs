@@ -22,6 +22,7 @@ mod check_config;
 mod completions;
 mod kubeconfig;
 mod run;
+mod settings;
 mod simulate;
 mod version;
 

@@ -70,7 +70,7 @@ pub struct ClientConnection {
     pub accept_content_types: String,
     /// Kept, but JSON is sent.
     pub content_type: String,
-    /// Requests per second; 0 for no fixed limit.
+    /// Requests per second; 0 for no fixed limit. Kept, but the pace follows the API server.
     pub qps: f64,
     /// How many more may leave at once after a pause.
     pub burst: i32,

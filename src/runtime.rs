@@ -37,6 +37,19 @@ pub struct Options {
     pub shown_config: serde_json::Value,
 }
 
+impl Options {
+    /// Schedules by these profiles, one replica, pages at 127.0.0.1:10251.
+    pub fn new(client_config: kube::Config, profiles: Vec<Profile>) -> Self {
+        Self {
+            client_config,
+            profiles,
+            backoff: Backoff::default(),
+            http_address: ([127, 0, 0, 1], 10251).into(),
+            shown_config: serde_json::Value::Null,
+        }
+    }
+}
+
 /// Why it could not run.
 #[derive(Debug, Error)]
 pub enum RunError {

@@ -8,12 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::Failure;
 use super::kubeconfig::{self, Source};
-use crate::plugins;
-use crate::queue::Backoff;
+use super::settings::Settings;
 use crate::runtime::{self, Options, RunError};
 use crate::telemetry::tracing::{self, LogFormat};
 
@@ -27,8 +25,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// Whose pods to schedule, by spec.schedulerName; may be repeated
-    #[arg(long, value_name = "NAME", default_value = "berth", value_parser = scheduler_name)]
+    /// A KubeSchedulerConfiguration: profiles, plugins and their arguments, as kube-scheduler has it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Whose pods to schedule, by spec.schedulerName; may be repeated; with --config, the file says
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "berth",
+        value_parser = scheduler_name,
+        conflicts_with = "config"
+    )]
     scheduler_name: Vec<String>,
 
     /// Where to serve /metrics, /livez, /readyz and /configz
@@ -65,12 +73,21 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.check().map_err(Failure::Input)?;
     let Arguments {
         kubeconfig,
+        config,
         scheduler_name,
         http_address,
         leader_elect: _,
         log_format,
     } = arguments;
+    let settings = Settings::new(config.as_deref(), &scheduler_name).map_err(Failure::Input)?;
+    if settings.election().leader_elect {
+        return Err(Failure::Input(anyhow!(
+            "leaderElection.leaderElect: true, the default, is not possible yet; write false, and \
+             run one replica"
+        )));
+    }
     tracing::init(log_format).map_err(|error| Failure::Input(error.into()))?;
+    settings.warn();
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -78,45 +95,21 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         .context("cannot start threads")
         .map_err(Failure::Input)?;
     let ended = runtime.block_on(async {
+        let kubeconfig = kubeconfig.or_else(|| settings.kubeconfig());
         let client_config = kubeconfig::load(&Source::find(kubeconfig))
             .await
             .map_err(Failure::Input)?;
         let options = Options {
             client_config,
-            profiles: scheduler_name
-                .iter()
-                .map(|name| plugins::default_profile(name))
-                .collect(),
-            backoff: Backoff::default(),
+            profiles: settings.profiles,
+            backoff: settings.backoff,
             http_address,
-            shown_config: shown_config(&scheduler_name),
+            shown_config: settings.shown,
         };
         runtime::run(options).await.map_err(ended)
     });
     runtime.shutdown_timeout(STOP_GRACE);
     ended
-}
-
-/// The configuration in force, in the form of KubeSchedulerConfiguration.
-fn shown_config(scheduler_names: &[String]) -> serde_json::Value {
-    let profiles: Vec<_> = scheduler_names
-        .iter()
-        .map(|name| {
-            let enabled: Vec<_> = plugins::defaults()
-                .into_iter()
-                .map(|(plugin, weight)| json!({ "name": plugin.name(), "weight": weight }))
-                .collect();
-            json!({ "schedulerName": name, "plugins": { "multiPoint": { "enabled": enabled } } })
-        })
-        .collect();
-    json!({
-        "apiVersion": "kubescheduler.config.k8s.io/v1",
-        "kind": "KubeSchedulerConfiguration",
-        "leaderElection": { "leaderElect": false },
-        "podInitialBackoffSeconds": Backoff::default().initial.as_secs(),
-        "podMaxBackoffSeconds": Backoff::default().max.as_secs(),
-        "profiles": profiles,
-    })
 }
 
 /// What the end of the scheduler means to whoever started it.

@@ -209,9 +209,11 @@ fn client_connection(fields: &mut Fields<'_>, remarks: &Problems) -> ClientConne
         let path = inner.path_of("burst");
         inner.problems.invalid(&path, burst, "must be non-negative");
     }
-    if burst > 0 && qps == 0.0 {
-        let path = inner.path_of("burst");
-        remarks.add(&path, "has no effect without qps");
+    for (name, given) in [("qps", qps > 0.0), ("burst", burst > 0)] {
+        if given {
+            let why = "has no effect: the pace follows the answers of the API server";
+            remarks.add(&inner.path_of(name), why);
+        }
     }
     let connection = ClientConnection {
         kubeconfig: inner.text("kubeconfig").unwrap_or_default(),

@@ -86,7 +86,7 @@ fn what_has_no_effect_is_said() {
         ),
         (
             "clientConnection: {burst: 5}",
-            "clientConnection.burst: has no effect without qps",
+            "clientConnection.burst: has no effect: the pace follows",
         ),
         (
             "profiles: [{plugins: {filter: {disabled: [{name: Foo}]}}}]",

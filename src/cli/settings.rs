@@ -1,0 +1,77 @@
+//! What is in force: the configuration file, or the defaults without one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::config::{self, Config, LeaderElection, Loaded};
+use crate::framework::Profile;
+use crate::plugins;
+use crate::queue::Backoff;
+
+/// What a scheduler is started with.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) profiles: Vec<Profile>,
+    pub(super) backoff: Backoff,
+    /// The configuration in force, as `/configz` shows it.
+    pub(super) shown: serde_json::Value,
+    loaded: Loaded,
+    file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Of the file, or of default profiles under these names.
+    pub(super) fn new(file: Option<&Path>, names: &[String]) -> Result<Self, anyhow::Error> {
+        let loaded = match file {
+            Some(file) => Config::load(file)?,
+            None => Loaded {
+                config: Config {
+                    leader_election: LeaderElection {
+                        leader_elect: false,
+                        ..LeaderElection::default()
+                    },
+                    profiles: names
+                        .iter()
+                        .map(|name| config::Profile::named(name))
+                        .collect(),
+                    ..Config::default()
+                },
+                remarks: Vec::new(),
+            },
+        };
+        let config = &loaded.config;
+        let profiles: Result<_, _> = config.profiles.iter().map(plugins::profile).collect();
+        Ok(Self {
+            profiles: profiles?,
+            backoff: Backoff {
+                initial: Duration::from_secs(config.pod_initial_backoff_seconds),
+                max: Duration::from_secs(config.pod_max_backoff_seconds),
+                ..Backoff::default()
+            },
+            shown: serde_json::to_value(config).context("cannot show the configuration")?,
+            file: file.map(Path::to_owned),
+            loaded,
+        })
+    }
+
+    /// The kubeconfig file that the configuration names.
+    pub(super) fn kubeconfig(&self) -> Option<PathBuf> {
+        let named = &self.loaded.config.client_connection.kubeconfig;
+        (!named.is_empty()).then(|| named.into())
+    }
+
+    /// How replicas agree on the one that schedules.
+    pub(super) fn election(&self) -> &LeaderElection {
+        &self.loaded.config.leader_election
+    }
+
+    /// Says in one line what was accepted and has no effect.
+    pub(super) fn warn(&self) {
+        if let (Some(file), false) = (&self.file, self.loaded.remarks.is_empty()) {
+            let remarks = self.loaded.remarks.join("; ");
+            tracing::warn!(file = %file.display(), "{remarks}");
+        }
+    }
+}
