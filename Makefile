@@ -42,6 +42,11 @@ build: ## Build the programs for development (target/debug/berth)
 release: ## Build the programs for use and for load runs (target/release/berth)
 	$(CARGO) build $(LOCKED) --workspace --bins --release
 
+.PHONY: demo
+demo: ## See the scheduler fill a cluster that exists only in its process (ARGS: see make demo ARGS=--help)
+	$(CARGO) build $(LOCKED) --workspace --bin berth --release
+	$(TARGET)/release/berth demo $(ARGS)
+
 .PHONY: fmt
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -20,6 +20,7 @@ use crate::config::ConfigError;
 
 mod check_config;
 mod completions;
+mod demo;
 mod kubeconfig;
 mod run;
 mod settings;
@@ -31,6 +32,7 @@ mod tests;
 
 const AFTER_HELP: &str = "\
 Examples:
+  berth demo                                  see it at work, without a cluster
   berth run                                   schedule pods whose spec.schedulerName is berth
   berth run --kubeconfig ~/.kube/test         ... in the cluster of that file
   berth run --scheduler-name a --scheduler-name b --log-format json
@@ -55,6 +57,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See the scheduler fill a cluster that exists only in this process
+    ///
+    /// Starts an API server of its own on a port of this machine, creates nodes and pods there, and
+    /// lets the scheduler place them over HTTP. Tells what was placed, what was not and why, and how
+    /// fast it was. It ends by itself, with 0 if everything was placed that should have been.
+    Demo(demo::Arguments),
     /// Schedule the pods of a cluster until stopped
     ///
     /// A pod is ours when its spec.schedulerName is one of the scheduler names. The cluster is the
@@ -92,6 +100,7 @@ enum Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let ended = match parse(std::env::args_os()) {
+        Ok(Command::Demo(arguments)) => demo::run(&arguments),
         Ok(Command::Run(arguments)) => run::run(arguments),
         Ok(Command::Simulate(arguments)) => simulate::run(&arguments),
         Ok(Command::CheckConfig(arguments)) => check_config::run(&arguments),
