@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use crate::plugins;
@@ -120,10 +121,16 @@ async fn fill(arguments: &Arguments, address: SocketAddr) -> Result<(), anyhow::
     .await
     .context("cannot start the scheduler")?;
 
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupted = std::pin::pin!(async {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    });
     let report = tokio::select! {
         report = watch_pods(arguments, &client, &scheduler) => Some(report?),
-        _ = &mut interrupted => None,
+        () = &mut interrupted => None,
     };
     if let Some(report) = &report {
         say("");
@@ -138,7 +145,7 @@ async fn fill(arguments: &Arguments, address: SocketAddr) -> Result<(), anyhow::
             kubeconfig.0.display(),
             scheduler.http_address()
         ));
-        let _ = interrupted.await;
+        interrupted.await;
     }
     scheduler.stop(tokio::time::sleep(STOP_GRACE)).await;
     match report {

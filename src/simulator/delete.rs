@@ -30,7 +30,7 @@ impl ApiServer {
             let mut details = json!({
                 "name": object.name(), "kind": kind.plural, "uid": object.uid(),
             });
-            if kind.resource() != kind.plural {
+            if !kind.group.is_empty() {
                 details["group"] = json!(kind.group);
             }
             Body::Value(json!({
