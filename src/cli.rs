@@ -22,6 +22,7 @@ mod check_config;
 mod completions;
 mod demo;
 mod kubeconfig;
+mod leader;
 mod run;
 mod settings;
 mod simulate;

@@ -7,6 +7,7 @@ mod client;
 mod driver;
 pub mod http;
 mod lanes;
+mod lease;
 mod mailbox;
 mod scheduler;
 mod watch;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use scheduler::Scheduler;
 
+use crate::config::LeaderElection;
 use crate::framework::Profile;
 use crate::queue::Backoff;
 
@@ -33,6 +35,8 @@ pub struct Options {
     pub backoff: Backoff,
     /// Where metrics and health are served.
     pub http_address: SocketAddr,
+    /// How several replicas agree on the one that schedules; None for a single one.
+    pub leader_election: Option<LeaderElection>,
     /// The configuration in force, as `/configz` shows it.
     pub shown_config: serde_json::Value,
 }
@@ -45,6 +49,7 @@ impl Options {
             profiles,
             backoff: Backoff::default(),
             http_address: ([127, 0, 0, 1], 10251).into(),
+            leader_election: None,
             shown_config: serde_json::Value::Null,
         }
     }
@@ -72,6 +77,14 @@ pub enum RunError {
     /// The metrics cannot be set up.
     #[error("cannot set up the metrics")]
     Metrics(#[from] prometheus::Error),
+    /// Another replica schedules now, or may soon.
+    #[error("the lease {lease} is lost: {reason}")]
+    LeaseLost {
+        /// The lease, as `namespace/name`.
+        lease: String,
+        /// How.
+        reason: String,
+    },
     /// The engine's thread has ended by itself; its panic was printed.
     #[error("the engine failed; restart it, and report the message above")]
     Engine,
@@ -84,7 +97,8 @@ pub enum RunError {
 ///
 /// # Errors
 ///
-/// Only while starting: once it runs, what fails is tried again.
+/// While starting, and when it had to stop: for a lost lease, or a fault of the engine. Whatever
+/// else fails once it runs is tried again.
 pub async fn run(options: Options) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -97,7 +111,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let mut scheduler = Scheduler::start(options).await?;
     let signal = tokio::select! {
         signal = signalled() => signal,
-        () = scheduler.failed() => return Err(RunError::Engine),
+        error = scheduler.failed() => return Err(error),
     };
     tracing::info!(signal, "no new decisions; waiting for binds in flight");
     scheduler

@@ -116,6 +116,7 @@ async fn fill(arguments: &Arguments, address: SocketAddr) -> Result<(), anyhow::
         profiles: vec![plugins::default_profile(SCHEDULER)],
         backoff: Backoff::default(),
         http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        leader_election: None,
         shown_config: json!({}),
     })
     .await

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
-use super::Failure;
 use super::kubeconfig::{self, Source};
 use super::settings::Settings;
+use super::{Failure, leader};
 use crate::runtime::{self, Options, RunError};
 use crate::telemetry::tracing::{self, LogFormat};
 
@@ -51,17 +52,8 @@ pub(super) struct Arguments {
     )]
     http_address: SocketAddr,
 
-    /// Whether several replicas agree on one that schedules: only false, for now
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = false,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    leader_elect: bool,
+    #[command(flatten)]
+    leader: leader::Flags,
 
     /// How log lines look; $RUST_LOG says which there are, such as info or berth=debug
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -76,15 +68,17 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         config,
         scheduler_name,
         http_address,
-        leader_elect: _,
+        leader,
         log_format,
     } = arguments;
-    let settings = Settings::new(config.as_deref(), &scheduler_name).map_err(Failure::Input)?;
-    if settings.election().leader_elect {
-        return Err(Failure::Input(anyhow!(
-            "leaderElection.leaderElect: true, the default, is not possible yet; write false, and \
-             run one replica"
-        )));
+    let mut settings = Settings::new(config.as_deref(), &scheduler_name).map_err(Failure::Input)?;
+    let leader_election = match &config {
+        Some(_) => leader.over(settings.election().clone()),
+        None => leader.election(),
+    };
+    let leader_election = leader_election.map_err(Failure::Input)?;
+    if let Some(shown) = settings.shown.as_object_mut() {
+        shown.insert("leaderElection".to_owned(), json!(leader_election));
     }
     tracing::init(log_format).map_err(|error| Failure::Input(error.into()))?;
     settings.warn();
@@ -105,6 +99,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             backoff: settings.backoff,
             http_address,
             shown_config: settings.shown,
+            leader_election: Some(leader_election),
         };
         runtime::run(options).await.map_err(ended)
     });
@@ -128,12 +123,7 @@ fn ended(error: RunError) -> Failure {
 impl Arguments {
     /// What the parser does not find: what is wrong only together, or not yet possible.
     pub(super) fn check(&self) -> Result<(), anyhow::Error> {
-        if self.leader_elect {
-            return Err(anyhow!(
-                "--leader-elect=true is not possible yet; run one replica, with \
-                 --leader-elect=false"
-            ));
-        }
+        self.leader.election()?;
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.scheduler_name.iter().find(|name| !seen.insert(*name)) {
             return Err(anyhow!(

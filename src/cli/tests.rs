@@ -59,7 +59,7 @@ fn run_has_defaults_and_flags() {
             "kubeconfig: None",
             r#"scheduler_name: ["berth"]"#,
             "http_address: 127.0.0.1:10251",
-            "leader_elect: false",
+            "leader_elect: None",
             "log_format: Text",
         ],
     );
@@ -88,20 +88,37 @@ fn run_has_defaults_and_flags() {
         &names,
         &[r#"scheduler_name: ["a.b-c.9", "default-scheduler"]"#],
     );
-    accepts(&["run", "--leader-elect=false"], &["leader_elect: false"]);
+    for (arguments, expected) in [
+        (&["--leader-elect"][..], "leader_elect: Some(true)"),
+        (&["--leader-elect=false"], "leader_elect: Some(false)"),
+        (&["--leader-elect=false", "--leader-elect"], "Some(true)"),
+        (&["--leader-elect-retry-period=500ms"], "Some(500ms)"),
+        (&["--leader-elect-resource-name=x"], r#"Some("x")"#),
+        // Nothing is asked of an election that does not take place.
+        (
+            &["--leader-elect=false", "--leader-elect-lease-duration=1s"],
+            "Some(1s)",
+        ),
+    ] {
+        accepts(&[&["run"], arguments].concat(), &[expected]);
+    }
 }
 
 #[test]
 fn wrong_input_is_named_and_ends_with_2() {
-    for arguments in [
-        &["run", "--leader-elect"][..],
-        &["run", "--leader-elect=true"],
+    for (argument, expected) in [
+        ("--leader-elect-lease-duration=10s", "must be greater than"),
+        (
+            "--leader-elect-renew-deadline=2400ms",
+            "--leader-elect-renew-deadline",
+        ),
+        ("--leader-elect-retry-period=0", "must be greater than zero"),
+        ("--leader-elect-retry-period=fast", "write it as"),
+        ("--leader-elect-lease-duration=-15s", "write it as"),
+        ("--leader-elect-resource-name=A/b", "lower case letters"),
+        ("--leader-elect-resource-namespace=", "may not be empty"),
     ] {
-        rejects(
-            arguments,
-            2,
-            &["--leader-elect=true is not possible yet", "one replica"],
-        );
+        rejects(&["run", argument], 2, &["--leader-elect-", expected]);
     }
     rejects(
         &["run", "--leader-elect=maybe"],

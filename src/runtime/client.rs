@@ -3,26 +3,33 @@
 //! The stack is put together by hand: kube's own repeats requests of any method on some errors,
 //! which turns a bind that was done into somebody else's conflict, and leaves Nagle's algorithm on.
 
+mod guarded;
+
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
 use serde::Deserialize;
 use thiserror::Error;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
+
+use super::lease::Fence;
+use guarded::Guarded;
 
 /// Replies larger than this are not read: the largest that is asked for is one pod.
 const MAX_REPLY: usize = 8 << 20;
 
-/// A client without retries, whose every call has a time limit.
+/// A client without retries, whose every call has a time limit and leaves only through its fence.
 #[derive(Clone)]
 pub(super) struct ApiClient {
     client: kube::Client,
     limit: Duration,
+    fence: Fence,
 }
 
 /// The answer of the API server.
@@ -51,6 +58,9 @@ impl Reply {
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub(super) enum Fault {
+    /// It was not sent.
+    #[error("not sent: this replica does not lead")]
+    Fenced,
     /// Not in time.
     #[error("no reply within {} s", .0.as_secs())]
     Timeout(Duration),
@@ -65,11 +75,18 @@ impl ApiClient {
         config: &kube::Config,
         idle: usize,
         limit: Duration,
+        fence: Fence,
     ) -> Result<Self, kube::Error> {
         Ok(Self {
-            client: client(config, idle)?,
+            client: client(config, idle, fence.clone())?,
             limit,
+            fence,
         })
+    }
+
+    /// How long a call may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Sends one request.
@@ -80,6 +97,9 @@ impl ApiClient {
         content_type: &'static str,
         body: Vec<u8>,
     ) -> Result<Reply, Fault> {
+        if !self.fence.is_open() {
+            return Err(Fault::Fenced);
+        }
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -123,13 +143,23 @@ fn transport(error: kube::Error) -> Fault {
     Fault::Transport(error.to_string())
 }
 
-/// A client for watches or calls, without retries and with its own connections.
-pub(super) fn client(config: &kube::Config, idle: usize) -> Result<kube::Client, kube::Error> {
+/// A client for watches or calls, without retries and with its own connections, on which nothing is
+/// written while the fence is closed.
+pub(super) fn client(
+    config: &kube::Config,
+    idle: usize,
+    fence: Fence,
+) -> Result<kube::Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_keepalive(Some(Duration::from_secs(30)));
     connector.set_connect_timeout(Some(Duration::from_secs(5)));
+    let connector = ServiceBuilder::new()
+        .map_response(move |stream: TokioIo<TcpStream>| {
+            TokioIo::new(Guarded::new(stream.into_inner(), fence.clone()))
+        })
+        .service(connector);
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let transport = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

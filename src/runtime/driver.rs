@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::http::Health;
 use super::lanes::Lanes;
+use super::lease::Fence;
 use super::mailbox::Mailbox;
 use crate::engine::Engine;
 use crate::model::Time;
@@ -16,8 +17,15 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How long binds in flight are waited for when stopping.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs the engine until it is told to stop and its binds are answered.
-pub(super) fn drive(mut engine: Engine, mailbox: &Mailbox, lanes: &Lanes, health: &Arc<Health>) {
+/// Runs the engine until it is told to stop and its binds are answered; false when it did not wait
+/// for all of them. Nothing is decided while the fence is closed.
+pub(super) fn drive(
+    mut engine: Engine,
+    mailbox: &Mailbox,
+    lanes: &Lanes,
+    fence: &Fence,
+    health: &Arc<Health>,
+) -> bool {
     let start = Instant::now();
     let now = || Time::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
     let mut patience = Duration::ZERO;
@@ -32,7 +40,8 @@ pub(super) fn drive(mut engine: Engine, mailbox: &Mailbox, lanes: &Lanes, health
         for (id, outcome) in mail.outcomes {
             engine.complete(id, outcome, time);
         }
-        let budget = if mail.stopping {
+        let leads = fence.is_open();
+        let budget = if mail.stopping || !leads {
             0
         } else {
             lanes.bind_capacity().min(BATCH)
@@ -42,8 +51,9 @@ pub(super) fn drive(mut engine: Engine, mailbox: &Mailbox, lanes: &Lanes, health
         }
         if mail.stopping {
             let limit = *stop_at.get_or_insert_with(|| Instant::now() + DRAIN);
-            if engine.binds_in_flight() == 0 || Instant::now() >= limit {
-                return;
+            let drained = engine.binds_in_flight() == 0;
+            if drained || Instant::now() >= limit {
+                return drained;
             }
             patience = Duration::from_millis(50);
             continue;
@@ -51,10 +61,10 @@ pub(super) fn drive(mut engine: Engine, mailbox: &Mailbox, lanes: &Lanes, health
         patience = if !engine.has_work() {
             let due = engine.next_deadline().map_or(IDLE, |due| due.since(now()));
             due.clamp(Duration::from_millis(1), IDLE)
-        } else if lanes.bind_capacity() > 0 {
+        } else if leads && lanes.bind_capacity() > 0 {
             Duration::ZERO
         } else {
-            // The next outcome makes room.
+            // The next outcome makes room, or Synced tells that this replica leads.
             IDLE
         };
     }

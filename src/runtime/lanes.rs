@@ -168,6 +168,6 @@ pub(super) fn lane_result(answer: &Result<Reply, Fault>) -> LaneResult {
             _ => LaneResult::Rejected,
         },
         Err(Fault::Timeout(_)) => LaneResult::Timeout,
-        Err(Fault::Transport(_)) => LaneResult::Transport,
+        Err(Fault::Transport(_) | Fault::Fenced) => LaneResult::Transport,
     }
 }

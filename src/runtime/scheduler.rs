@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::client::{self, ApiClient};
 use super::lanes::{BindLane, BindLoad, EventLane, Lanes, StatusLane};
+use super::lease::{Campaign, Fence};
 use super::mailbox::Mailbox;
 use super::{Options, RunError, driver, http, watch};
 use crate::engine::{Engine, Setup};
@@ -31,7 +32,9 @@ pub struct Scheduler {
     health: Arc<http::Health>,
     metrics: Arc<Metrics>,
     http_address: SocketAddr,
-    driver_ended: oneshot::Receiver<()>,
+    campaign: Option<Campaign>,
+    /// Whether all binds were answered when the engine's thread ended.
+    driver_ended: oneshot::Receiver<bool>,
     watches: Vec<JoinHandle<()>>,
     lanes: Vec<JoinHandle<()>>,
     stop_http: oneshot::Sender<()>,
@@ -50,8 +53,10 @@ impl Scheduler {
             profiles,
             backoff,
             http_address,
+            leader_election,
             shown_config,
         } = options;
+        let leader_election = leader_election.filter(|election| election.leader_elect);
         let taken = |source| RunError::HttpAddress {
             address: http_address,
             source,
@@ -65,15 +70,29 @@ impl Scheduler {
             source: Box::new(source),
         };
         let config = identified(&client_config);
-        let watch_client = client::client(&config, CALL_CONNECTIONS).map_err(refused)?;
-        let bind_client =
-            ApiClient::new(&config, BIND_CONNECTIONS, BIND_TIMEOUT).map_err(refused)?;
-        let call_client =
-            ApiClient::new(&config, CALL_CONNECTIONS, CALL_TIMEOUT).map_err(refused)?;
+        let fence = leader_election
+            .as_ref()
+            .map_or_else(Fence::none, |_| Fence::closed());
+        let watch_client =
+            client::client(&config, CALL_CONNECTIONS, Fence::none()).map_err(refused)?;
+        let bind_client = ApiClient::new(&config, BIND_CONNECTIONS, BIND_TIMEOUT, fence.clone())
+            .map_err(refused)?;
+        let call_client = ApiClient::new(&config, CALL_CONNECTIONS, CALL_TIMEOUT, fence.clone())
+            .map_err(refused)?;
+        let mut health = http::Health::new();
+        let campaign = leader_election
+            .map(|election| {
+                // A standby is as ready as a leader.
+                let held = health.add_check("leader-election", "the lease is lost");
+                let host = hostname();
+                Campaign::start(&config, &election, &host, fence.clone(), held, &metrics)
+            })
+            .transpose()
+            .map_err(refused)?;
 
         let mailbox = Arc::new(Mailbox::default());
-        let mut health = http::Health::new();
-        let watches = watch::start_all(&watch_client, &mailbox, &metrics, |check| {
+        let election = campaign.as_ref().map(Campaign::leadership);
+        let watches = watch::start_all(&watch_client, &mailbox, &metrics, &election, |check| {
             health.add_check(check, "not everything is listed yet")
         });
         let health = Arc::new(health);
@@ -97,10 +116,10 @@ impl Scheduler {
         let (ended, driver_ended) = oneshot::channel();
         let (mail, beat) = (Arc::clone(&mailbox), Arc::clone(&health));
         let drive = move || {
-            driver::drive(engine, &mail, &lanes, &beat);
+            let drained = driver::drive(engine, &mail, &lanes, &fence, &beat);
             // The lanes end by themselves once nobody can give orders any more.
             drop(lanes);
-            let _ = ended.send(());
+            let _ = ended.send(drained);
         };
         std::thread::Builder::new()
             .name("engine".to_owned())
@@ -121,6 +140,7 @@ impl Scheduler {
             health,
             metrics,
             http_address,
+            campaign,
             driver_ended,
             watches: watches.into_iter().map(tokio::spawn).collect(),
             lanes: lane_tasks,
@@ -139,21 +159,31 @@ impl Scheduler {
         self.http_address
     }
 
-    /// Returns when the engine's thread has ended by itself, which it does only by a panic outside
-    /// of a cycle: its state cannot be trusted any more.
-    pub async fn failed(&mut self) {
-        let _ = (&mut self.driver_ended).await;
+    /// Returns why it cannot go on: the lease is lost, or the engine's thread has ended by itself,
+    /// which it does only by a panic outside of a cycle, so that its state cannot be trusted any
+    /// more. Drop it then and end the process, so that nothing that is in flight arrives later.
+    pub async fn failed(&mut self) -> RunError {
+        tokio::select! {
+            error = lost(&mut self.campaign) => error,
+            _ = &mut self.driver_ended => RunError::Engine,
+        }
     }
 
     /// Decides nothing more, waits for binds in flight until `abandon`, writes events for a moment,
-    /// and ends everything.
-    pub async fn stop(self, abandon: impl Future<Output = ()>) {
+    /// lets another replica take over, and ends everything.
+    pub async fn stop(mut self, abandon: impl Future<Output = ()>) {
         self.health.shut_down();
         self.mailbox.stop();
-        let drained = tokio::select! {
-            _ = self.driver_ended => true,
-            () = abandon => false,
+        // The lease is renewed meanwhile.
+        let answered = tokio::select! {
+            answered = self.driver_ended => answered.ok(),
+            error = lost(&mut self.campaign) => {
+                tracing::warn!("{error}");
+                None
+            }
+            () = abandon => None,
         };
+        let drained = answered.is_some();
         for watch in &self.watches {
             watch.abort();
         }
@@ -163,8 +193,23 @@ impl Scheduler {
                 tracing::warn!("some events were not written in time");
             }
         }
+        if let Some(campaign) = self.campaign {
+            // A bind without an answer may still be done, and the next leader would not know of it.
+            campaign.end(answered == Some(true)).await;
+        }
         let _ = self.stop_http.send(());
         let _ = tokio::time::timeout(LINGER, self.http).await;
+    }
+}
+
+/// Returns when the lease is lost; never if there is none.
+async fn lost(campaign: &mut Option<Campaign>) -> RunError {
+    match campaign {
+        Some(campaign) => RunError::LeaseLost {
+            reason: campaign.lost().await,
+            lease: campaign.lease().to_owned(),
+        },
+        None => std::future::pending().await,
     }
 }
 

@@ -12,6 +12,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 
 use super::http::ReadyFlag;
+use super::lease::Leadership;
 use super::mailbox::{Mailbox, Subject};
 use crate::api::{Kind, Meta, Namespace, Node, Pod, PriorityClass, Watched};
 use crate::engine::Change;
@@ -21,7 +22,7 @@ use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
 /// noticed soon; long enough for a full initial list.
 const WATCH_SECONDS: u32 = 90;
 
-/// Counts the kinds that have not been listed yet.
+/// Counts the kinds that have not been listed yet, by a list that decisions may be based on.
 pub(super) struct Unsynced {
     left: AtomicUsize,
     mailbox: Arc<Mailbox>,
@@ -37,7 +38,9 @@ impl Unsynced {
 }
 
 /// Makes the watch of one kind; `ready` is set once it has listed everything.
-type Start = fn(Client, Arc<Mailbox>, Arc<Unsynced>, ReadyFlag, WatchMetrics) -> Task;
+type Start = fn(Client, Arc<Mailbox>, Arc<Unsynced>, Election, ReadyFlag, WatchMetrics) -> Task;
+/// Whether this replica leads; None when there is no election.
+type Election = Option<tokio::sync::watch::Receiver<Leadership>>;
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What is watched, with the name of its readiness check. A further kind is one line here and a
@@ -53,11 +56,13 @@ const WATCHED: &[(&str, &str, Start)] = &[
     ),
 ];
 
-/// Starts every watch.
+/// Starts every watch. With an election, decisions begin only when everything was listed again after
+/// this replica became the leader: what its predecessor did last may not have been seen yet.
 pub(super) fn start_all(
     client: &Client,
     mailbox: &Arc<Mailbox>,
     metrics: &Metrics,
+    election: &Election,
     mut ready: impl FnMut(&'static str) -> ReadyFlag,
 ) -> Vec<Task> {
     let unsynced = Arc::new(Unsynced {
@@ -71,6 +76,7 @@ pub(super) fn start_all(
                 client,
                 mailbox,
                 Arc::clone(&unsynced),
+                election.clone(),
                 ready(check),
                 metrics.watch(kind),
             )
@@ -82,6 +88,7 @@ fn start<K: Source>(
     client: Client,
     mailbox: Arc<Mailbox>,
     unsynced: Arc<Unsynced>,
+    election: Election,
     ready: ReadyFlag,
     metrics: WatchMetrics,
 ) -> Task {
@@ -94,10 +101,12 @@ fn start<K: Source>(
         listing: None,
         synced: false,
         settled: false,
+        counts: election.is_none(),
+        confirmed: false,
         complained: false,
         kind: std::marker::PhantomData,
     };
-    Box::pin(watch.run(client))
+    Box::pin(watch.run(client, election))
 }
 
 /// A kind as a source of changes.
@@ -236,10 +245,27 @@ impl Backoff for Reconnect {
 enum Ended {
     /// The server does not stream lists.
     StreamingRefused,
-    /// The stream began to list anew; the next one asks for the newest state.
+    /// The stream began to list anew, or this replica leads now; the next one asks for the newest
+    /// state.
     Relist,
     /// It must be built anew.
     Broken,
+}
+
+fn leads(election: &Election) -> bool {
+    (election.as_ref()).is_none_or(|election| *election.borrow() == Leadership::Leading)
+}
+
+/// Returns when this replica becomes the leader; never if that is known.
+async fn until_leading(election: &Election, known: bool) {
+    if let (Some(election), false) = (election, known) {
+        let mut election = election.clone();
+        let leading = |leadership: &Leadership| *leadership == Leadership::Leading;
+        if election.wait_for(leading).await.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 struct Watch<K> {
@@ -255,18 +281,27 @@ struct Watch<K> {
     synced: bool,
     /// Whether that, or that it cannot be had, was said.
     settled: bool,
+    /// Whether the list under way may be the basis of decisions: it was begun while this replica led,
+    /// or there is no election.
+    counts: bool,
+    /// Whether such a list was finished.
+    confirmed: bool,
     complained: bool,
     kind: std::marker::PhantomData<K>,
 }
 
 impl<K: Source> Watch<K> {
-    async fn run(mut self, client: Client) {
+    async fn run(mut self, client: Client, election: Election) {
         let api: Api<Watched<K>> = Api::all(client);
         // The first list is streamed, which spares the server; it may be a little old, but nothing
         // is known yet that it could contradict. Every later one asks for the newest state, because
         // what it lacks counts as deleted.
         let mut streaming = true;
         loop {
+            if !self.counts && leads(&election) {
+                self.counts = true;
+                streaming = false;
+            }
             let config = watcher::Config::default().timeout(WATCH_SECONDS);
             let config = if streaming {
                 config.streaming_lists()
@@ -278,7 +313,12 @@ impl<K: Source> Watch<K> {
             } else {
                 config.fields(K::FIELDS)
             };
-            match self.follow(watcher(api.clone(), config)).await {
+            let begins_to_lead = until_leading(&election, self.counts);
+            let ended = tokio::select! {
+                ended = self.follow(watcher(api.clone(), config)) => ended,
+                () = begins_to_lead => Ended::Relist,
+            };
+            match ended {
                 Ended::StreamingRefused => {
                     self.metrics.streaming_list_refused();
                     streaming = false;
@@ -405,6 +445,8 @@ impl<K: Source> Watch<K> {
     fn settled(&mut self) {
         if !std::mem::replace(&mut self.settled, true) {
             self.ready.set(true);
+        }
+        if self.counts && !std::mem::replace(&mut self.confirmed, true) {
             self.unsynced.listed();
         }
     }

@@ -3,7 +3,8 @@
 //! The `scheduler_` ones are kube-scheduler's, with its names, types, labels and buckets
 //! (`pkg/scheduler/metrics/metrics.go` of v1.37), so that its dashboards and alerts keep working.
 //! The `berth_` ones tell what kube-scheduler has no counterpart for: the lanes towards the API
-//! server, the watches, and what was dropped, quarantined or survived.
+//! server, the watches, and what was dropped, quarantined or survived. The one about
+//! leader election has the name that it has in all of Kubernetes.
 //!
 //! A label lookup hashes strings and takes a lock, which a decision must not pay for. So code that
 //! is run per decision asks once for a typed handle ([`Metrics::profile`], [`Metrics::queue`] and
@@ -23,7 +24,7 @@ mod scheduling;
 #[cfg(test)]
 mod tests;
 
-pub use edge::{BindMetrics, LaneMetrics, WatchMetrics};
+pub use edge::{BindMetrics, LaneMetrics, LeaderMetrics, WatchMetrics};
 pub use labels::{
     AttemptResult, ExtensionPoint, Hint, Lane, LaneResult, Queue, Resolution, Status, WatchEvent,
 };
@@ -69,6 +70,7 @@ struct Families {
     lane_queued: IntGaugeVec,
     lane_requests: IntCounterVec,
     lane_request_duration: HistogramVec,
+    leader: IntGaugeVec,
     binds_in_flight: IntGauge,
     bind_window: IntGauge,
     unknown_bind_outcomes: IntCounterVec,
@@ -192,6 +194,12 @@ impl Families {
                 (0.001, 2.0, 15),
             )?,
 
+            leader: define.gauges(
+                "leader_election_master_status",
+                "Whether this replica holds the lease of that name: 1 for the leader, 0 for a \
+                 standby.",
+                &["name"],
+            )?,
             lane_queued: define.gauges(
                 "berth_lane_queued",
                 "Requests waiting to be sent to the API server, by lane.",

@@ -122,6 +122,7 @@ impl Sender {
                 (LaneResult::Success, _) => break Outcome::Done,
                 (LaneResult::NotFound, _) => break Outcome::PodGone,
                 (LaneResult::Rejected, Ok(reply)) => break Outcome::Failed(reply.message()),
+                (_, Err(fault @ Fault::Fenced)) => break Outcome::Failed(fault.to_string()),
                 (LaneResult::Throttled, Ok(reply)) => {
                     // Certainly not done.
                     let pause = reply.retry_after.unwrap_or(Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! Handles for what talks to the API server: lanes, binds, watches.
+//! Handles for what talks to the API server: lanes, binds, watches, the election.
 
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
@@ -27,6 +27,12 @@ impl Metrics {
         };
         metrics.requests(LaneResult::Success);
         metrics
+    }
+
+    /// Whether this replica holds the lease of this name; exported, as 0, from this call on.
+    #[must_use]
+    pub fn leader(&self, lease: &str) -> LeaderMetrics {
+        LeaderMetrics(self.families.leader.with_label_values(&[lease]))
     }
 
     /// What is counted about binds beyond their lane; all of it is exported from this call on.
@@ -104,6 +110,19 @@ impl LaneMetrics {
             let labels = [self.lane.as_str(), result.as_str()];
             self.requests_family.with_label_values(&labels)
         })
+    }
+}
+
+// === impl LeaderMetrics ===
+
+/// Whether this replica leads.
+#[derive(Debug)]
+pub struct LeaderMetrics(IntGauge);
+
+impl LeaderMetrics {
+    /// It does, or not.
+    pub fn leads(&self, leads: bool) {
+        self.0.set(i64::from(leads));
     }
 }
 

@@ -48,6 +48,7 @@ fn everything_counted() -> Metrics {
     watch.relisted();
     watch.streaming_list_refused();
     watch.quarantined(1);
+    metrics.leader("berth").leads(true);
     metrics
 }
 
@@ -204,6 +205,8 @@ fn our_own_have_our_prefix() {
     ] {
         check(&text, &format!("berth_{name}"), kind, labels, None);
     }
+    let name = "leader_election_master_status";
+    check(&text, name, "gauge", &["name"], None);
     let name = "berth_lane_request_duration_seconds";
     check(&text, name, "histogram", &["lane"], Some((0.001, 2.0, 15)));
     #[cfg(target_os = "linux")]
