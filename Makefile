@@ -82,6 +82,33 @@ bench: ## Run the decision benches (ARGS: a filter)
 load: release ## Measure schedulers on a real API server (ARGS: see make load ARGS=--help)
 	$(TARGET)/release/load $(ARGS)
 
+IMAGE ?= berth:latest
+KUBECTL ?= kubectl
+# Every command names the context, so that a cluster that happens to be the current one is never touched.
+KIND_CONTEXT := kind-berth
+
+.PHONY: image
+image: ## Build the container image (IMAGE=berth:latest; needs Docker)
+	docker build --tag $(IMAGE) .
+
+.PHONY: kind-up
+kind-up: ## Start a kind cluster with four workers in two zones (needs Docker and kind)
+	kind get clusters | grep -qx berth || kind create cluster --config kind-config.yaml --wait 120s
+
+.PHONY: deploy
+deploy: image ## Build the image and install it into the kind cluster
+	kind load docker-image --name berth $(IMAGE)
+	$(KUBECTL) --context $(KIND_CONTEXT) apply -k deploy
+	$(KUBECTL) --context $(KIND_CONTEXT) --namespace kube-system rollout status deployment/berth --timeout 120s
+
+.PHONY: e2e-kind
+e2e-kind: kind-up deploy ## Install into kind and see that a pod is placed and another one is refused with a reason
+	KUBECTL='$(KUBECTL) --context $(KIND_CONTEXT)' scripts/e2e-kind
+
+.PHONY: kind-down
+kind-down: ## Delete the kind cluster
+	kind delete cluster --name berth
+
 .PHONY: audit
 audit: ## Check dependencies: advisories, licences, bans, sources (needs cargo-deny)
 	@$(CARGO) deny --version > /dev/null 2>&1 || { \
