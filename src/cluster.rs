@@ -6,13 +6,17 @@
 mod changes;
 mod images;
 mod labels;
+mod matching;
 mod node_set;
+mod peers;
 mod pods;
 mod ports;
 mod posting;
 mod resources;
 mod speculation;
 mod taints;
+mod tally;
+mod topology;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault};
@@ -24,14 +28,21 @@ pub use changes::{ChangeLog, LogPosition};
 pub use images::{ImageIndex, ImageState};
 pub use labels::LabelIndex;
 pub use node_set::{Bits, NodeSet};
+pub use peers::{
+    Carried, PeerClass, PeerId, Peers, PodQuery, SelectorId, SpreadCounter, TermKind,
+};
 pub use pods::{PlacedId, PlacedRecord};
 pub use ports::PortIndex;
 pub use posting::Posting;
 pub use resources::{ResourceId, ResourceTable};
 pub use speculation::Keep;
 pub use taints::TaintIndex;
+pub use tally::{Domains, Tally};
+pub use topology::{KeyId, Topology, TopologyKey, ValueId};
 
-use crate::model::{CompiledPod, NodeModel, PlacedPod, PodRef};
+use crate::model::{
+    CompiledPod, LabelSelector, Labels, NodeModel, PlacedPod, PodPeers, PodRef,
+};
 use images::ImageId;
 use pods::PodStore;
 use resources::ExactColumn;
@@ -95,6 +106,7 @@ pub struct Cluster {
     images: ImageIndex,
     ports: PortIndex,
     pods: PodStore,
+    peers: Peers,
     /// How many placed pods have which priority: tells at once that nobody could be preempted.
     priorities: BTreeMap<i32, usize>,
     changes: ChangeLog,
@@ -192,6 +204,11 @@ impl Cluster {
         &self.ports
     }
 
+    /// Pods relative to pods.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
     /// Which nodes changed when.
     pub fn changes(&self) -> &ChangeLog {
         &self.changes
@@ -263,6 +280,7 @@ impl Cluster {
             self.present_count += 1;
         }
         let new = Arc::new(model);
+        self.peers.set_node(node, Some(&new));
         self.slots[node.index()].model = Some(Arc::clone(&new));
         self.changes.record(node);
         Some(NodeChange {
@@ -278,6 +296,7 @@ impl Cluster {
         let old = self.slots[node.index()].model.take()?;
         self.labels.remove(node, &old);
         self.taints.remove(node, &old);
+        self.peers.set_node(node, None);
         let images = std::mem::take(&mut self.slots[node.index()].images);
         self.images.replace(node, &images, &NodeModel::default());
         self.resources.set_allocatable(node, &[]);
@@ -369,6 +388,8 @@ impl Cluster {
     /// Counts a pod that the API server shows as bound, in place of what was known of it.
     /// Answers the record that was replaced.
     pub fn confirm(&mut self, pod: &CompiledPod) -> Option<PlacedRecord> {
+        // Before the old record goes, so that its class is still there for whoever gets it.
+        let peers = self.peers.adopt(&pod.peers, &self.slots);
         let old = self
             .pods
             .by_uid(&pod.reference.uid)
@@ -381,6 +402,7 @@ impl Cluster {
             terminating: pod.terminating,
             assumed: false,
             node,
+            peers,
             pod: pod.placed.clone(),
             usage: self.resources.resolve(&pod.placed.held),
             position: 0,
@@ -396,6 +418,7 @@ impl Cluster {
         reference: &Arc<PodRef>,
         priority: i32,
         pod: &PlacedPod,
+        peers: PeerId,
         node: NodeId,
     ) -> PlacedId {
         if let Some(id) = self.pods.by_uid(&reference.uid) {
@@ -405,6 +428,7 @@ impl Cluster {
             self.remove(id);
         }
         let usage = self.resources.resolve(&pod.held);
+        self.peers.hold(peers);
         self.place(PlacedRecord {
             reference: Arc::clone(reference),
             version: 0,
@@ -412,6 +436,7 @@ impl Cluster {
             terminating: false,
             assumed: true,
             node,
+            peers,
             pod: pod.clone(),
             usage,
             position: 0,
@@ -423,6 +448,7 @@ impl Cluster {
         let record = self.pods.take(id)?;
         self.unlink(&record);
         self.account(&record, -1);
+        self.peers.release(record.peers);
         if self.speculating > 0 {
             self.journal.push(Undo::Removed(id, record.clone()));
         }
@@ -459,6 +485,7 @@ impl Cluster {
             self.resources
                 .add(node, resource, i128::from(sign) * i128::from(amount));
         }
+        self.peers.place(record.peers, node, sign);
         self.pod_counts[node.index()] += sign;
         let pods = self.priorities.entry(record.priority).or_default();
         *pods = pods.saturating_add_signed(sign as isize);
@@ -477,6 +504,35 @@ impl Cluster {
             }
         }
         self.changes.record(node);
+    }
+}
+
+// === Pods relative to pods ===
+
+impl Cluster {
+    /// The class of a pod that waits, which counts it until [`Self::dismiss`].
+    pub fn adopt(&mut self, peers: &PodPeers) -> PeerId {
+        self.peers.adopt(peers, &self.slots)
+    }
+
+    /// A pod of the class no longer waits.
+    pub fn dismiss(&mut self, peers: PeerId) {
+        self.peers.release(peers);
+    }
+
+    /// Takes in a namespace's labels; None when it is gone.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
+        self.peers.set_namespace(name, labels);
+    }
+
+    /// The labels that pods without constraints of their own are spread by.
+    pub fn set_default_spread_keys(&mut self, keys: Box<[Box<str>]>) {
+        self.peers.set_default_keys(keys);
+    }
+
+    /// Which pods of its namespace default spreading counts for this class; None for none.
+    pub fn set_default_selector(&mut self, peers: PeerId, selector: Option<LabelSelector>) {
+        self.peers.set_default_selector(peers, selector, &self.slots);
     }
 }
 

@@ -24,7 +24,6 @@ pub use effect::{
     Action, ConditionReason, Effect, EffectId, EventKind, Outcome, PodEvent, StatusPatch,
 };
 
-use crate::api;
 use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};
 use crate::model::Time;
@@ -78,7 +77,6 @@ pub struct Engine {
     awaited: FxHashMap<EffectId, Awaited>,
     effects: Vec<Effect>,
     next_effect: u64,
-    namespaces: BTreeMap<Box<str>, api::Pairs>,
     priority_classes: BTreeMap<Box<str>, i32>,
     quarantined: quarantine::Quarantine,
     synced: bool,
@@ -125,7 +123,6 @@ impl Engine {
             awaited: FxHashMap::default(),
             effects: Vec::new(),
             next_effect: 0,
-            namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
             quarantined: quarantine::Quarantine::new(&setup.metrics),
             synced: false,

@@ -10,8 +10,8 @@ pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
 pub use evaluation::{Choice, Evaluation};
 pub use events::{ClusterEvent, EventKind, EventSet, node_changes};
 pub use plugin::{
-    Filter, Normalize, Permit, PermitAnswer, Plugin, PreEnqueue, PreFilter, PreFilterAnswer,
-    Reserve, Score,
+    Filter, Incoming, Normalize, PeerFilter, PeerScore, Permit, PermitAnswer, Plugin, PreEnqueue,
+    PreFilter, PreFilterAnswer, Reserve, Score,
 };
 pub use profile::{
     ExtensionPoint, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,

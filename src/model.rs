@@ -4,19 +4,25 @@
 
 mod affinity;
 mod node;
+mod peers;
 mod pod;
 pub mod quantity;
 mod requests;
+mod selector;
 mod taint;
 mod time;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
 pub use node::{Image, NodeModel};
+pub use peers::{
+    AffinityTerm, Controller, ControllerKind, PodPeers, SpreadConstraint, WeightedTerm,
+};
 pub use pod::{
     CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, Unsupported,
     WaitingPod,
 };
 pub use quantity::Quantity;
 pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};
+pub use selector::{LabelSelector, Labels, PodSelector, SelectorError, label, labels};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
 pub use time::Time;

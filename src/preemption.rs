@@ -4,8 +4,7 @@
 //! Source: `framework/preemption/preemption.go`, `plugins/defaultpreemption`.
 
 use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PlacedId};
-use crate::framework::{Diagnosis, Evaluation, Profile, ReasonCounts};
-use crate::model::PodShape;
+use crate::framework::{Diagnosis, Evaluation, Incoming, Profile, ReasonCounts};
 
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
@@ -23,7 +22,7 @@ pub enum Verdict {
 pub fn explain(
     cluster: &mut Cluster,
     profile: &Profile,
-    pod: &PodShape,
+    pod: Incoming<'_>,
     priority: i32,
     never_preempts: bool,
     evaluation: &Evaluation,
@@ -33,7 +32,7 @@ pub fn explain(
             "preemption: not eligible due to preemptionPolicy=Never.".to_owned(),
         );
     }
-    let candidates = evaluation.diagnosis().resolvable();
+    let candidates = evaluation.resolvable();
     let mut counts = ReasonCounts::default();
     let asked = candidates.len();
     if cluster

@@ -11,7 +11,9 @@ use super::waiting::{Waiting, WaitingInfo};
 use crate::api;
 use crate::cluster::PlacedRecord;
 use crate::framework::{ClusterEvent, EventKind, PluginSet};
-use crate::model::{CompiledPod, NodeModel, PlacedPod, PodShape, Requests, Time, WaitingPod};
+use crate::model::{
+    CompiledPod, NodeModel, PlacedPod, PodPeers, PodShape, Requests, Time, WaitingPod, labels,
+};
 use crate::queue::{Cause, PodKey, State};
 
 /// What a watch saw.
@@ -72,10 +74,11 @@ impl Engine {
             Change::NodeUnreadable(name, reason) => self.unreadable_node(&name, &reason, now),
             Change::Namespace(namespace) => {
                 let meta = namespace.metadata;
-                self.namespaces.insert(meta.name, meta.labels);
+                let labels = labels(&meta.labels);
+                self.cluster.set_namespace(&meta.name, Some(labels));
             }
             Change::NamespaceGone(name) => {
-                self.namespaces.remove(&name);
+                self.cluster.set_namespace(&name, None);
             }
             Change::PriorityClass(class) => {
                 self.priority_classes
@@ -199,7 +202,8 @@ impl Engine {
         match self.by_uid.get(&pod.reference.uid) {
             Some(&key) => {
                 let (version, terminating) = (pod.version, pod.terminating);
-                self.update_waiting(key, version, terminating, waiting, pod.placed, now);
+                let held = (waiting, pod.placed, pod.peers);
+                self.update_waiting(key, version, terminating, held, now);
             }
             // The watch is behind: the pod was seen bound already.
             None if self.cluster.placed_by_uid(&pod.reference.uid).is_some() => {}
@@ -212,6 +216,7 @@ impl Engine {
                 }
                 let info = info(&waiting, !held_by.is_empty());
                 let class = self.classes.join(profile, waiting.shape);
+                let peers = self.cluster.adopt(&pod.peers);
                 self.by_uid.insert(pod.reference.uid.clone(), key);
                 let hasher = BuildHasherDefault::<FxHasher>::default();
                 self.pods.insert(
@@ -221,6 +226,7 @@ impl Engine {
                         reference: pod.reference,
                         profile,
                         class,
+                        peers,
                         version: pod.version,
                         priority: pod.priority,
                         terminating: pod.terminating,
@@ -253,8 +259,7 @@ impl Engine {
         key: PodKey,
         version: u64,
         terminating: bool,
-        waiting: WaitingPod,
-        placed: PlacedPod,
+        (waiting, placed, peers): (WaitingPod, PlacedPod, PodPeers),
         now: Time,
     ) {
         let Some(held) = self.pods.get_mut(&key) else {
@@ -266,12 +271,16 @@ impl Engine {
         held.version = version;
         held.terminating = terminating;
         held.placed = placed;
+        let old_peers = held.peers;
+        held.peers = self.cluster.adopt(&peers);
+        self.cluster.dismiss(old_peers);
         // A list that was behind can have left it out.
         if let Some(binding) = held.binding.as_mut().filter(|binding| binding.gone) {
             binding.gone = false;
             if let Some(node) = self.cluster.node_id(&binding.node) {
                 let (reference, priority) = (&held.reference, held.priority);
-                binding.placed = (self.cluster).assume(reference, priority, &held.placed, node);
+                binding.placed = 
+                    (self.cluster).assume(reference, priority, &held.placed, held.peers, node);
             }
         }
         let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
@@ -319,6 +328,7 @@ impl Engine {
         if let Some(pod) = self.pods.remove(&key) {
             self.by_uid.remove(&pod.reference.uid);
             self.classes.leave(pod.class);
+            self.cluster.dismiss(pod.peers);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, PodEvent, ProfileState};
 use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{
-    Choice, Diagnosis, Evaluation, PermitAnswer, PluginIndex, PluginSet, PostFilter, Profile,
+    Choice, Diagnosis, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile,
     ReasonCounts,
 };
 use crate::model::{PodShape, Time};
@@ -35,17 +35,21 @@ impl Engine {
             return;
         };
         let shape = Arc::clone(shape);
+        let incoming = Incoming {
+            shape: &shape,
+            peers: pod.peers,
+        };
         let mut evaluation = self.classes.lend(class);
-        let choice = self.place(key, profile, &shape, &mut evaluation);
+        let choice = self.place(key, profile, incoming, &mut evaluation);
         self.metrics.algorithm((self.stopwatch)() - started);
         match choice {
             Some(choice) => {
-                self.explain(profile, &shape, &evaluation, choice);
+                self.explain(profile, incoming, &evaluation, choice);
                 self.classes.give_back(class, evaluation);
                 self.commit(key, &shape, choice, now, started);
             }
             None => {
-                let failure = self.unschedulable(key, profile, &shape, &evaluation);
+                let failure = self.unschedulable(key, profile, incoming, &evaluation);
                 self.classes.give_back(class, evaluation);
                 self.failed(key, now, started, failure);
             }
@@ -57,14 +61,14 @@ impl Engine {
         &self,
         key: PodKey,
         profile: usize,
-        shape: &PodShape,
+        incoming: Incoming<'_>,
         evaluation: &mut Evaluation,
     ) -> Option<Choice> {
         let pod = self.pods.get(&key)?;
         let state = &self.profiles[profile];
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
-        if let Some(node) = self.nominated(&state.profile, shape, &pod.info.nominated_node) {
+        if let Some(node) = self.nominated(&state.profile, incoming, &pod.info.nominated_node) {
             return Some(Choice {
                 node,
                 total: 0,
@@ -72,7 +76,7 @@ impl Engine {
             });
         }
         let begin = (self.stopwatch)();
-        evaluation.filter(&state.profile, shape, &self.cluster);
+        evaluation.filter(&state.profile, incoming, &self.cluster);
         let filtered = (self.stopwatch)();
         let found = !evaluation.feasible().is_empty();
         let status = if found {
@@ -83,7 +87,7 @@ impl Engine {
         state
             .metrics
             .extension_point(ExtensionPoint::Filter, status, filtered - begin);
-        count_evaluations(state, shape, evaluation.skipped(), ExtensionPoint::Filter);
+        count_filters(state, evaluation.skipped());
         if !found {
             return None;
         }
@@ -95,8 +99,8 @@ impl Engine {
                 feasible: 1,
             })
         } else {
-            evaluation.score(&state.profile, shape, &self.cluster);
-            count_evaluations(state, shape, PluginSet::default(), ExtensionPoint::Score);
+            evaluation.score(&state.profile, incoming, &self.cluster);
+            count_scores(state, incoming, &self.cluster);
             evaluation.choose(&self.cluster, pod.hash ^ self.seed)
         };
         let scored = (self.stopwatch)();
@@ -106,12 +110,12 @@ impl Engine {
         choice
     }
 
-    fn nominated(&self, profile: &Profile, shape: &PodShape, name: &str) -> Option<NodeId> {
+    fn nominated(&self, profile: &Profile, pod: Incoming<'_>, name: &str) -> Option<NodeId> {
         if name.is_empty() {
             return None;
         }
         let node = self.cluster.node_id(name)?;
-        fits(profile, shape, &self.cluster, node).then_some(node)
+        fits(profile, pod, &self.cluster, node).then_some(node)
     }
 
     /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
@@ -133,7 +137,7 @@ impl Engine {
         let reference = Arc::clone(&pod.reference);
         let placed = self
             .cluster
-            .assume(&reference, pod.priority, &pod.placed, choice.node);
+            .assume(&reference, pod.priority, &pod.placed, pod.peers, choice.node);
         let sent = (self.stopwatch)();
         let id = self.effect(
             reference,
@@ -158,7 +162,7 @@ impl Engine {
         &mut self,
         key: PodKey,
         profile: usize,
-        shape: &PodShape,
+        incoming: Incoming<'_>,
         evaluation: &Evaluation,
     ) -> Failure {
         let state = &self.profiles[profile];
@@ -182,7 +186,7 @@ impl Engine {
             let verdict = preemption::explain(
                 &mut self.cluster,
                 &state.profile,
-                shape,
+                incoming,
                 priority,
                 never,
                 evaluation,
@@ -234,9 +238,9 @@ impl Engine {
 }
 
 /// Whether the pod fits this one node.
-fn fits(profile: &Profile, shape: &PodShape, cluster: &Cluster, node: NodeId) -> bool {
+fn fits(profile: &Profile, pod: Incoming<'_>, cluster: &Cluster, node: NodeId) -> bool {
     let mut left = NodeSet::single(node);
-    profile.revalidate(shape, cluster, &mut left, &mut Diagnosis::default());
+    profile.revalidate(pod, cluster, &mut left, &mut Diagnosis::default());
     !left.is_empty()
 }
 
@@ -276,21 +280,19 @@ fn refused(
     Some((plugins, reason))
 }
 
-fn count_evaluations(
-    state: &ProfileState,
-    shape: &PodShape,
-    skipped: PluginSet,
-    point: ExtensionPoint,
-) {
-    let count = |index: PluginIndex| state.plugins[index.index()].evaluated(point, 1);
-    if point == ExtensionPoint::Filter {
-        let asked = state.profile.filters().map(|(index, _)| index);
-        asked
-            .filter(|index| !skipped.contains(*index))
-            .for_each(count);
-    } else {
-        let asked = (state.profile.scores())
-            .filter(|(_, plugin, _)| plugin.score().is_some_and(|score| !score.skips(shape)));
-        asked.for_each(|(index, _, _)| count(index));
+fn count_filters(state: &ProfileState, skipped: PluginSet) {
+    let asked = state.profile.filters().map(|(index, _)| index);
+    for index in asked.filter(|index| !skipped.contains(*index)) {
+        state.plugins[index.index()].evaluated(ExtensionPoint::Filter, 1);
+    }
+}
+
+fn count_scores(state: &ProfileState, pod: Incoming<'_>, cluster: &Cluster) {
+    for (index, plugin, _) in state.profile.scores() {
+        let by_itself = plugin.score().is_some_and(|score| !score.skips(pod.shape));
+        let by_peers = || (plugin.peer_score()).is_some_and(|score| !score.skips(pod, cluster));
+        if by_itself || by_peers() {
+            state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
+        }
     }
 }

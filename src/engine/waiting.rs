@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::PlacedId;
+use crate::cluster::{PeerId, PlacedId};
 use crate::model::{PlacedPod, PodCondition, PodRef};
 use crate::queue::ClassId;
 
@@ -12,6 +12,8 @@ pub(super) struct Waiting {
     pub(super) reference: Arc<PodRef>,
     pub(super) profile: usize,
     pub(super) class: ClassId,
+    /// Its class among other pods.
+    pub(super) peers: PeerId,
     pub(super) version: u64,
     pub(super) priority: i32,
     pub(super) terminating: bool,

@@ -175,6 +175,13 @@ impl ReasonCounts {
         }
     }
 
+    /// Adds all of another one's.
+    pub fn extend(&mut self, other: Self) {
+        for (reason, nodes) in other.0 {
+            self.add(reason, nodes);
+        }
+    }
+
     /// `2 Insufficient cpu, 3 Too many pods`: sorted as texts with the count in front, so that
     /// `10 x` stands before `2 x`, as upstream does. None when there is no reason.
     pub fn text(&self) -> Option<String> {

@@ -1,11 +1,11 @@
 //! A profile: which plugins run for a schedulerName, in which order, with which weights.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Diagnosis, EventSet, Plugin, PreFilterAnswer, Reason};
+use super::{Code, Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Reason};
 use crate::cluster::{Cluster, NodeSet};
-use crate::model::PodShape;
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,11 +195,19 @@ impl Profile {
             ExtensionPoint::PreEnqueue if plugin.pre_enqueue().is_some() => {
                 self.pre_enqueues.push(index);
             }
-            ExtensionPoint::PreFilter if plugin.pre_filter().is_some() => {
+            ExtensionPoint::PreFilter
+                if plugin.pre_filter().is_some() || plugin.peer_filter().is_some() =>
+            {
                 self.pre_filters.push(index);
             }
-            ExtensionPoint::Filter if plugin.filter().is_some() => self.filters.push(index),
-            ExtensionPoint::Score(weight) if plugin.score().is_some() => {
+            ExtensionPoint::Filter
+                if plugin.filter().is_some() || plugin.peer_filter().is_some() =>
+            {
+                self.filters.push(index);
+            }
+            ExtensionPoint::Score(weight)
+                if plugin.score().is_some() || plugin.peer_score().is_some() =>
+            {
                 self.scores.push((index, weight.max(1)));
             }
             ExtensionPoint::Reserve if plugin.reserve().is_some() => self.reserves.push(index),
@@ -268,14 +276,16 @@ impl Profile {
     }
 
     /// Runs the PreFilters. Source: `framework/runtime.RunPreFilterPlugins`.
-    pub(super) fn pre_filter(&self, pod: &PodShape, cluster: &Cluster) -> PreFiltered {
+    pub(super) fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFiltered {
         let mut skipped = PluginSet::default();
         let mut narrowed: Option<Narrowed> = None;
         for (index, plugin) in self.at(&self.pre_filters) {
-            let Some(pre_filter) = plugin.pre_filter() else {
-                continue;
+            let answer = match (plugin.pre_filter(), plugin.peer_filter()) {
+                (Some(point), _) => point.pre_filter(pod.shape, cluster),
+                (None, Some(point)) => point.pre_filter(pod, cluster),
+                (None, None) => continue,
             };
-            match pre_filter.pre_filter(pod, cluster) {
+            match answer {
                 PreFilterAnswer::Proceed => {}
                 PreFilterAnswer::Skip => skipped.insert(index),
                 PreFilterAnswer::Reject(message) => {
@@ -296,21 +306,35 @@ impl Profile {
         PreFiltered::Nodes { narrowed, skipped }
     }
 
-    /// Runs the Filters over `left`, in order.
+    /// How many of the filters can keep their answers until a node changes: those before the first
+    /// that looks at other pods and is not skipped.
+    pub(super) fn kept_filters(&self, skipped: PluginSet) -> usize {
+        let looks_further = |index: &PluginIndex| {
+            !skipped.contains(*index) && self.plugin(*index).peer_filter().is_some()
+        };
+        let kept = self.filters.iter().position(looks_further);
+        kept.unwrap_or(self.filters.len())
+    }
+
+    /// Runs these of the filters over `left`, in order.
     pub(super) fn filter(
         &self,
-        pod: &PodShape,
+        which: Range<usize>,
+        pod: Incoming<'_>,
         cluster: &Cluster,
         skipped: PluginSet,
         left: &mut NodeSet,
         why: &mut Diagnosis,
     ) {
-        for &index in &self.filters {
+        for &index in self.filters.get(which).unwrap_or_default() {
             if skipped.contains(index) {
                 continue;
             }
-            if let Some(filter) = self.plugin(index).filter() {
-                why.speak_for(index);
+            let plugin = self.plugin(index);
+            why.speak_for(index);
+            if let Some(filter) = plugin.filter() {
+                filter.filter(pod.shape, cluster, left, why);
+            } else if let Some(filter) = plugin.peer_filter() {
                 filter.filter(pod, cluster, left, why);
             }
         }
@@ -318,13 +342,14 @@ impl Profile {
 
     /// Whether the pod fits these nodes as the cluster is now: removes from `left` those it does
     /// not fit, and says why. Nodes outside the PreFilters' narrowing are rejected too.
-    pub fn revalidate(
+    pub fn revalidate<'a>(
         &self,
-        pod: &PodShape,
+        pod: impl Into<Incoming<'a>>,
         cluster: &Cluster,
         left: &mut NodeSet,
         why: &mut Diagnosis,
     ) {
+        let pod = pod.into();
         match self.pre_filter(pod, cluster) {
             PreFiltered::Rejected(_) => left.clear(),
             PreFiltered::Nodes { narrowed, skipped } => {
@@ -335,7 +360,7 @@ impl Profile {
                     why.reject(left, &outside, reason, Code::Unresolvable);
                 }
                 left.intersect(cluster.nodes());
-                self.filter(pod, cluster, skipped, left, why);
+                self.filter(0..self.filters.len(), pod, cluster, skipped, left, why);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Node selectors and node affinity, as component-helpers `scheduling/corev1/nodeaffinity`.
 
+use super::selector::SelectorError;
 use crate::{api, config};
 
 /// Labels of one node, by key.
@@ -11,7 +12,7 @@ pub trait LabelView {
 }
 
 /// How a requirement compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operator {
     /// The label has one of the values.
     In,
@@ -28,7 +29,7 @@ pub enum Operator {
 }
 
 /// One requirement on a label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Requirement {
     /// Label key.
     pub key: Box<str>,
@@ -48,6 +49,24 @@ impl Requirement {
             values: [value.into()].into(),
             number: 0,
         }
+    }
+
+    /// A requirement of a label selector, which knows fewer operators than one of a node selector.
+    ///
+    /// # Errors
+    ///
+    /// When the operator does not exist or does not go with the values.
+    pub(super) fn of_labels(requirement: &api::Requirement) -> Result<Self, SelectorError> {
+        let values = &requirement.values;
+        match &*requirement.operator {
+            "In" | "NotIn" if values.is_empty() => return Err(SelectorError::NoValues),
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                return Err(SelectorError::Values(format!("{values:?}")));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            operator => return Err(SelectorError::Operator(operator.into())),
+        }
+        Self::compile(requirement).ok_or_else(|| SelectorError::Operator(requirement.operator.clone()))
     }
 
     /// None when upstream's parser would refuse it.

@@ -1,14 +1,12 @@
 //! NodeAffinity: nodeSelector, required and preferred node affinity. Source:
 //! `plugins/nodeaffinity`.
 
-use crate::cluster::{Cluster, LabelIndex, NodeSet};
+use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
     ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, PreFilter,
     PreFilterAnswer, Reason, Score,
 };
-use crate::model::{
-    LabelView, NodeTerm, Operator, PodShape, PreferredTerm, RequiredTerms, Requirement,
-};
+use crate::model::{LabelView, PodShape, PreferredTerm, RequiredTerms};
 
 const REASON: Reason = Reason::Text("node(s) didn't match Pod's node affinity/selector");
 const ENFORCED: Reason = Reason::Text("node(s) didn't match scheduler-enforced node affinity");
@@ -115,7 +113,7 @@ impl Filter for NodeAffinity {
                     }
                 }
             } else {
-                rejected.subtract(&matching_any(terms, cluster, left));
+                rejected.subtract(&cluster.matching_any(terms, left));
             }
             if !rejected.is_empty() {
                 why.reject(left, &rejected, ENFORCED, Code::Unresolvable);
@@ -132,14 +130,8 @@ impl Filter for NodeAffinity {
                 }
             }
         } else {
-            let mut matching = left.clone();
-            for requirement in &pod.node_selector {
-                retain_matching(requirement, cluster.labels(), &mut matching);
-            }
-            if let Some(terms) = &pod.required {
-                matching = matching_any(terms, cluster, &matching);
-            }
-            rejected.subtract(&matching);
+            let required = pod.required.as_ref();
+            rejected.subtract(&cluster.matching_nodes(&pod.node_selector, required, left));
         }
         if !rejected.is_empty() {
             why.reject(left, &rejected, REASON, Code::Unresolvable);
@@ -167,7 +159,7 @@ impl Score for NodeAffinity {
                     column[node.index()] += if hit { weight } else { 0 };
                 }
             } else {
-                for node in matching_term(&preferred.term, cluster, nodes).iter() {
+                for node in cluster.matching_term(&preferred.term, nodes).iter() {
                     column[node.index()] += weight;
                 }
             }
@@ -176,54 +168,6 @@ impl Score for NodeAffinity {
 
     fn normalize(&self) -> Normalize {
         Normalize::ByMax
-    }
-}
-
-/// The nodes of `among` that match one of the terms.
-fn matching_any(terms: &RequiredTerms, cluster: &Cluster, among: &NodeSet) -> NodeSet {
-    let mut any = NodeSet::new();
-    for term in &terms.0 {
-        any.union(&matching_term(term, cluster, among));
-    }
-    any
-}
-
-/// The nodes of `among` that match the term.
-fn matching_term(term: &NodeTerm, cluster: &Cluster, among: &NodeSet) -> NodeSet {
-    if !term.is_valid() {
-        return NodeSet::new();
-    }
-    let mut left = among.clone();
-    for requirement in term.requirements() {
-        retain_matching(requirement, cluster.labels(), &mut left);
-    }
-    if term.has_names() {
-        left = left
-            .iter()
-            .filter(|&node| term.matches_name(cluster.node_name(node)))
-            .collect();
-    }
-    left
-}
-
-/// Keeps the nodes that satisfy the requirement, by the label index.
-fn retain_matching(requirement: &Requirement, labels: &LabelIndex, left: &mut NodeSet) {
-    let mut hit = NodeSet::new();
-    let key = &*requirement.key;
-    match requirement.operator {
-        Operator::In | Operator::NotIn => {
-            for value in &requirement.values {
-                labels.with_value(key, value, &mut hit);
-            }
-        }
-        Operator::Exists | Operator::DoesNotExist => labels.with_key(key, &mut hit),
-        Operator::Gt | Operator::Lt => {
-            labels.with_values(key, |value| requirement.matches(Some(value)), &mut hit);
-        }
-    }
-    match requirement.operator {
-        Operator::NotIn | Operator::DoesNotExist => left.subtract(&hit),
-        _ => left.intersect(&hit),
     }
 }
 

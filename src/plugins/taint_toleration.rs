@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
     ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, Reason, Score,
 };
-use crate::model::{Effect, PodShape, Taint, find_untolerated};
+use crate::model::{Effect, PodShape, find_untolerated};
 
 const REASON: Reason = Reason::Text("node(s) had untolerated taint(s)");
 
@@ -47,17 +47,7 @@ impl Plugin for TaintToleration {
 
 impl Filter for TaintToleration {
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
-        let tolerated = |taint: &Taint| {
-            pod.tolerations
-                .iter()
-                .any(|toleration| toleration.tolerates(taint))
-        };
-        let mut hit = NodeSet::new();
-        for (taint, nodes) in cluster.taints().iter() {
-            if taint.effect.forbids() && !tolerated(taint) {
-                nodes.add_to(&mut hit);
-            }
-        }
+        let hit = cluster.untolerated_nodes(&pod.tolerations);
         if left.intersects(&hit) {
             why.reject(left, &hit, REASON, Code::Unresolvable);
         }
