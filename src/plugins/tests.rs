@@ -6,6 +6,7 @@
 )]
 
 mod hints;
+mod peers;
 mod profiles;
 mod properties;
 mod upstream;

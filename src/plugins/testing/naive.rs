@@ -3,16 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::peers::{Labels, Workload};
 use super::plain::{Amounts, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration};
 
 const MIB: i64 = 1024 * 1024;
 
-/// The nodes, the placed pods by uid with the name of their node, and what kube-scheduler's cache
-/// remembers of images.
+/// The nodes, the placed pods by uid with the name of their node, the labels of namespaces, who
+/// spreads pods by default, and what kube-scheduler's cache remembers of images.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) nodes: BTreeMap<String, PlainNode>,
     pub(crate) placed: BTreeMap<String, (String, PlainPod)>,
+    pub(crate) namespaces: BTreeMap<String, Labels>,
+    pub(crate) workloads: Vec<Workload>,
     images: BTreeMap<String, (i64, BTreeSet<String>)>,
 }
 
@@ -117,13 +120,7 @@ impl World {
                 return no("TaintToleration", "node(s) had untolerated taint(s)", true);
             }
         }
-        let selected = (pod.node_selector.iter())
-            .all(|(key, value)| node.labels.get(key).is_some_and(|held| held == value));
-        let required = match &pod.required {
-            None => true,
-            Some(terms) => terms.iter().any(|term| term_matches(term, node)),
-        };
-        if !selected || !required {
+        if !selected(pod, node) {
             let reason = "node(s) didn't match Pod's node affinity/selector";
             return no("NodeAffinity", reason, true);
         }
@@ -358,7 +355,17 @@ fn total(pod: &PlainPod, defaults: &Amounts) -> Amounts {
     sums
 }
 
-fn tolerated(tolerations: &[PlainToleration], (key, value, effect): (&str, &str, &str)) -> bool {
+/// Whether the node is one that the pod's node selector and required affinity mean.
+pub(super) fn selected(pod: &PlainPod, node: &PlainNode) -> bool {
+    let labels = (pod.node_selector.iter()).all(|(key, value)| node.labels.get(key) == Some(value));
+    let required = |terms: &Vec<PlainTerm>| terms.iter().any(|term| term_matches(term, node));
+    labels && pod.required.as_ref().is_none_or(required)
+}
+
+pub(super) fn tolerated(
+    tolerations: &[PlainToleration],
+    (key, value, effect): (&str, &str, &str),
+) -> bool {
     tolerations.iter().any(|one| {
         let effect = one.effect.is_empty() || one.effect == effect;
         let key = one.key.is_empty() || one.key == key;

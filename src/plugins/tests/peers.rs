@@ -1,0 +1,277 @@
+//! Clusters and pods with the answers that kube-scheduler v1.37.1 gave when its own
+//! InterPodAffinity and PodTopologySpread were asked, with the feature gates at their defaults.
+//!
+//! Each line of `peers.jsonl` is one cluster: objects as the API writes them, the arguments of both
+//! plugins, and the pods that were asked about. Of each pod and plugin there are
+//!
+//! - `preFilter`: `Success`, `Skip`, or code and text;
+//! - `filter`, after Success: the nodes that are rejected, with code and reason;
+//! - `feasible` and `subset`: what came of scoring the nodes that both plugins leave, and those of
+//!   the pod's `subset`; `preScore` as above and, after Success, `raw` and `normalized` scores.
+//!   A pod that either plugin refuses is not scored.
+//!
+//! Placed pods may ask for what cannot be read, as pods from before a check of the API server do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+
+use crate::plugins::testing::arbitrary::{easy_pod, node, pod};
+use crate::plugins::testing::naive::World;
+use crate::plugins::testing::peers::affinity::NaiveInterPodAffinity;
+use crate::plugins::testing::peers::spread::NaivePodTopologySpread;
+use crate::plugins::testing::peers::{
+    Filtering, Peers, Scoring, SpreadConstraint, Workload, arbitrary,
+};
+use crate::plugins::testing::plain::{
+    PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
+};
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn map(value: &Value) -> BTreeMap<String, String> {
+    let entries = value.as_object().into_iter().flatten();
+    entries.map(|(key, one)| (key.clone(), text(one))).collect()
+}
+
+fn read_node(node: &Value) -> PlainNode {
+    PlainNode {
+        name: text(&node["metadata"]["name"]),
+        labels: map(&node["metadata"]["labels"]),
+        taints: (list(&node["spec"]["taints"]).iter())
+            .map(|one| (text(&one["key"]), text(&one["value"]), text(&one["effect"])))
+            .collect(),
+        unschedulable: node["spec"]["unschedulable"] == json!(true),
+        ..PlainNode::default()
+    }
+}
+
+fn requirement(one: &Value) -> PlainRequirement {
+    let values = list(&one["values"]).iter().map(text).collect();
+    (text(&one["key"]), text(&one["operator"]), values)
+}
+
+fn read_pod(pod: &Value) -> PlainPod {
+    let spec = &pod["spec"];
+    let term = |term: &Value| PlainTerm {
+        expressions: (list(&term["matchExpressions"]).iter())
+            .map(requirement)
+            .collect(),
+        fields: list(&term["matchFields"]).iter().map(requirement).collect(),
+    };
+    let required =
+        &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    PlainPod {
+        uid: text(&pod["metadata"]["uid"]),
+        tolerations: (list(&spec["tolerations"]).iter())
+            .map(|one| PlainToleration {
+                key: text(&one["key"]),
+                operator: text(&one["operator"]),
+                value: text(&one["value"]),
+                effect: text(&one["effect"]),
+            })
+            .collect(),
+        node_selector: map(&spec["nodeSelector"]),
+        required: (required.is_object()).then(|| {
+            list(&required["nodeSelectorTerms"])
+                .iter()
+                .map(term)
+                .collect()
+        }),
+        peers: Peers::read(pod),
+        ..PlainPod::default()
+    }
+}
+
+fn world(line: &Value) -> World {
+    let mut world = World::default();
+    for one in list(&line["nodes"]) {
+        world.upsert(read_node(one));
+    }
+    for one in list(&line["pods"]) {
+        let pod = read_pod(one);
+        let place = text(&one["spec"]["nodeName"]);
+        world.placed.insert(pod.uid.clone(), (place, pod));
+    }
+    for one in list(&line["namespaces"]) {
+        let meta = &one["metadata"];
+        let labels = map(&meta["labels"]);
+        world.namespaces.insert(text(&meta["name"]), labels);
+    }
+    for (field, kind) in [
+        ("services", "Service"),
+        ("replicationControllers", "ReplicationController"),
+        ("replicaSets", "ReplicaSet"),
+        ("statefulSets", "StatefulSet"),
+    ] {
+        let objects = list(&line[field]).iter();
+        (world.workloads).extend(objects.map(|one| Workload::read(kind, one)));
+    }
+    world
+}
+
+fn filtering(filtering: &Filtering) -> Value {
+    match filtering {
+        Filtering::Skip => json!({ "preFilter": "Skip" }),
+        Filtering::Refused(code, text) => json!({ "preFilter": [code, text] }),
+        Filtering::Rejects(nodes) => json!({ "preFilter": "Success", "filter": nodes }),
+    }
+}
+
+fn scoring(scoring: Scoring) -> Value {
+    match scoring {
+        Scoring::Skip => json!({ "preScore": "Skip" }),
+        Scoring::Error(text) => json!({ "preScore": ["Error", text] }),
+        Scoring::Scores(scores) => {
+            let raw: BTreeMap<_, _> = scores.iter().map(|(node, score)| (node, score.0)).collect();
+            let normalized: BTreeMap<_, _> =
+                scores.iter().map(|(node, score)| (node, score.1)).collect();
+            json!({ "preScore": "Success", "raw": raw, "normalized": normalized })
+        }
+    }
+}
+
+/// What the naive models say, in the form of the file.
+fn answers(line: &Value, world: &World, asked: &Value) -> Value {
+    let args = &line["args"];
+    let affinity = &args["InterPodAffinity"];
+    let weight = affinity["hardPodAffinityWeight"].as_i64().unwrap();
+    let affinity = NaiveInterPodAffinity {
+        hard_pod_affinity_weight: i32::try_from(weight).unwrap(),
+        ignore_preferred_terms_of_existing_pods: affinity["ignorePreferredTermsOfExistingPods"]
+            == json!(true),
+    };
+    let spread = &args["PodTopologySpread"];
+    let defaults = || -> Vec<SpreadConstraint> {
+        serde_json::from_value(spread["defaultConstraints"].clone()).unwrap()
+    };
+    let spread = NaivePodTopologySpread {
+        defaults: (spread["defaultingType"] == "List").then(defaults),
+    };
+    let pod = read_pod(&asked["pod"]);
+    let filterings = [affinity.filter(world, &pod), spread.filter(world, &pod)];
+    let mut answers = json!({
+        "InterPodAffinity": filtering(&filterings[0]),
+        "PodTopologySpread": filtering(&filterings[1]),
+    });
+    let mut feasible: BTreeSet<String> = world.nodes.keys().cloned().collect();
+    for filtering in &filterings {
+        match filtering {
+            Filtering::Skip => {}
+            Filtering::Refused(..) => return answers,
+            Filtering::Rejects(nodes) => feasible.retain(|name| !nodes.contains_key(name)),
+        }
+    }
+    let subset = list(&asked["subset"]).iter().map(text).collect();
+    for (which, nodes) in [("feasible", feasible), ("subset", subset)] {
+        let nodes: Vec<String> = nodes.into_iter().collect();
+        if !nodes.is_empty() {
+            let score = affinity.score(world, &pod, &nodes);
+            answers["InterPodAffinity"][which] = scoring(score);
+            let score = spread.score(world, &pod, &nodes);
+            answers["PodTopologySpread"][which] = scoring(score);
+        }
+    }
+    answers
+}
+
+#[test]
+fn naive_answers_are_those_of_kube_scheduler() {
+    for (number, line) in include_str!("peers.jsonl").lines().enumerate() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let world = world(&line);
+        for asked in list(&line["asked"]) {
+            let answers = answers(&line, &world, asked);
+            let (line, name) = (number + 1, &asked["pod"]["metadata"]["name"]);
+            assert_eq!(answers, asked["answers"], "line {line}, pod {name}");
+        }
+    }
+}
+
+/// The generators give what can be read back, and all that can be said of a pod is said of some.
+#[test]
+fn generated_clusters_are_varied() {
+    let strategy = (
+        arbitrary::world(node, easy_pod()),
+        arbitrary::in_company(pod(6)),
+        proptest::option::of(arbitrary::default_constraints()),
+    );
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for _ in 0..600 {
+        let (world, pod, defaults) = strategy.new_tree(&mut runner).unwrap().current();
+        for workload in &world.workloads {
+            assert_eq!(Workload::read(&workload.kind, &workload.json()), *workload);
+        }
+        for pod in world.placed.values().map(|(_, pod)| pod).chain([&pod]) {
+            assert_eq!(Peers::read(&pod.peers.json()), pod.peers);
+            let read = pod.api("", 1);
+            assert_eq!(*read.metadata.namespace, *pod.peers.namespace);
+        }
+        let affinity = NaiveInterPodAffinity {
+            hard_pod_affinity_weight: 1,
+            ignore_preferred_terms_of_existing_pods: false,
+        };
+        let of_system = defaults.is_none();
+        let spread = NaivePodTopologySpread { defaults };
+        let nodes: Vec<String> = world.nodes.keys().cloned().collect();
+        for (plugin, filtering) in [
+            ("affinity", affinity.filter(&world, &pod)),
+            ("spread", spread.filter(&world, &pod)),
+        ] {
+            seen.insert(match filtering {
+                Filtering::Skip => format!("{plugin}: skip"),
+                Filtering::Refused(_, text) => panic!("{plugin}: {text}"),
+                Filtering::Rejects(rejected) => match rejected.values().next() {
+                    None => format!("{plugin}: all fit"),
+                    Some(_) if rejected.len() == nodes.len() => format!("{plugin}: none fits"),
+                    Some((_, reason)) => (*reason).to_owned(),
+                },
+            });
+        }
+        let which = match (pod.peers.spread.is_empty(), of_system) {
+            (false, _) => "own",
+            (true, true) => "system",
+            (true, false) => "listed",
+        };
+        for (plugin, scoring) in [
+            ("affinity", affinity.score(&world, &pod, &nodes)),
+            (which, spread.score(&world, &pod, &nodes)),
+        ] {
+            seen.insert(match scoring {
+                Scoring::Skip => format!("{plugin}: no score"),
+                Scoring::Error(text) => panic!("{plugin}: {text}"),
+                Scoring::Scores(scores) => {
+                    let raw: BTreeSet<i64> = scores.values().map(|score| score.0).collect();
+                    format!("{plugin}: {} scores", raw.len().min(3))
+                }
+            });
+        }
+    }
+    let mut expected = vec![
+        "node(s) didn't match pod affinity rules".to_owned(),
+        "node(s) didn't match pod anti-affinity rules".to_owned(),
+        "node(s) didn't satisfy existing pods anti-affinity rules".to_owned(),
+        "node(s) didn't match pod topology spread constraints".to_owned(),
+        "node(s) didn't match pod topology spread constraints (missing required label)".to_owned(),
+    ];
+    for plugin in ["affinity", "spread"] {
+        for outcome in ["skip", "all fit", "none fits"] {
+            expected.push(format!("{plugin}: {outcome}"));
+        }
+    }
+    for plugin in ["affinity", "own", "system", "listed"] {
+        for outcome in ["no score", "1 scores", "2 scores", "3 scores"] {
+            expected.push(format!("{plugin}: {outcome}"));
+        }
+    }
+    assert_eq!(seen, expected.into_iter().collect());
+}
