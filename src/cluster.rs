@@ -8,6 +8,7 @@ mod images;
 mod labels;
 mod matching;
 mod node_set;
+mod owners;
 mod peers;
 mod pods;
 mod ports;
@@ -41,9 +42,10 @@ pub use tally::{Domains, Tally};
 pub use topology::{KeyId, Topology, TopologyKey, ValueId};
 
 use crate::model::{
-    CompiledPod, LabelSelector, Labels, NodeModel, PlacedPod, PodPeers, PodRef,
+    CompiledPod, Labels, NodeModel, PlacedPod, PodPeers, PodRef,
 };
 use images::ImageId;
+use owners::Owners;
 use pods::PodStore;
 use resources::ExactColumn;
 use speculation::Undo;
@@ -107,6 +109,7 @@ pub struct Cluster {
     ports: PortIndex,
     pods: PodStore,
     peers: Peers,
+    owners: Owners,
     /// How many placed pods have which priority: tells at once that nobody could be preempted.
     priorities: BTreeMap<i32, usize>,
     changes: ChangeLog,
@@ -528,11 +531,6 @@ impl Cluster {
     /// The labels that pods without constraints of their own are spread by.
     pub fn set_default_spread_keys(&mut self, keys: Box<[Box<str>]>) {
         self.peers.set_default_keys(keys);
-    }
-
-    /// Which pods of its namespace default spreading counts for this class; None for none.
-    pub fn set_default_selector(&mut self, peers: PeerId, selector: Option<LabelSelector>) {
-        self.peers.set_default_selector(peers, selector, &self.slots);
     }
 }
 

@@ -94,6 +94,14 @@ impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(setup: Setup) -> Self {
         let mut heeded = EventSet::default();
+        let mut cluster = Cluster::default();
+        let plugins = (setup.profiles.iter()).flat_map(|profile| profile.plugins());
+        let mut keys: Vec<_> = (plugins)
+            .flat_map(|(_, plugin)| plugin.default_spread_keys())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        cluster.set_default_spread_keys(keys.into());
         let profiles = (setup.profiles.into_iter())
             .map(|profile| {
                 let metrics = setup.metrics.profile(&profile.name);
@@ -112,7 +120,7 @@ impl Engine {
             })
             .collect();
         Self {
-            cluster: Cluster::default(),
+            cluster,
             queue: SchedulingQueue::new(setup.backoff, Arc::clone(&setup.metrics)),
             profiles,
             heeded,

@@ -3,6 +3,7 @@
 //! The API's text is read here once; nothing above this room parses quantities or operators.
 
 mod affinity;
+mod label_syntax;
 mod node;
 mod peers;
 mod pod;
@@ -23,6 +24,6 @@ pub use pod::{
 };
 pub use quantity::Quantity;
 pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};
-pub use selector::{LabelSelector, Labels, PodSelector, SelectorError, label, labels};
+pub use selector::{LabelSelector, Labels, PodSelector, label, labels};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
 pub use time::Time;

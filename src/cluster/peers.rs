@@ -82,9 +82,9 @@ impl Peers {
             .filter(move |carried| carried.kind == kind && carried.users > 0)
     }
 
-    /// The labels of a namespace; none when it is not known.
-    pub fn namespace_labels(&self, namespace: &str) -> &[(Box<str>, Box<str>)] {
-        self.namespaces.get(namespace).map_or(&[], |labels| labels)
+    /// Whether some profile spreads pods that have no constraints of their own.
+    pub(super) fn spreads_by_default(&self) -> bool {
+        !self.default_keys.is_empty()
     }
 
     /// How many classes and selectors are known.
@@ -185,6 +185,7 @@ impl Peers {
         &mut self,
         id: PeerId,
         selector: Option<LabelSelector>,
+        owners_version: u64,
         slots: &[Slot],
     ) {
         let Some(Some(class)) = self.classes.get(id.index()) else {
@@ -202,6 +203,7 @@ impl Peers {
         });
         if let Some(Some(class)) = self.classes.get_mut(id.index()) {
             class.default_selector = new;
+            class.owners_version = owners_version;
         }
         if let Some(held) = held {
             self.give_up(held);

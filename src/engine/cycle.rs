@@ -34,6 +34,7 @@ impl Engine {
         let Some((_, shape)) = self.classes.get(class) else {
             return;
         };
+        self.cluster.prepare(pod.peers);
         let shape = Arc::clone(shape);
         let incoming = Incoming {
             shape: &shape,

@@ -49,6 +49,12 @@ pub trait Plugin: Send + Sync {
         None
     }
 
+    /// The labels by which it spreads pods that have no constraints of their own, so that those
+    /// pods are counted by them.
+    fn default_spread_keys(&self) -> Vec<Box<str>> {
+        Vec::new()
+    }
+
     /// The events that may cure a refusal of this plugin.
     fn events(&self) -> EventSet {
         EventSet::default()

@@ -1,6 +1,6 @@
 //! Node selectors and node affinity, as component-helpers `scheduling/corev1/nodeaffinity`.
 
-use super::selector::SelectorError;
+use super::label_syntax;
 use crate::{api, config};
 
 /// Labels of one node, by key.
@@ -55,18 +55,11 @@ impl Requirement {
     ///
     /// # Errors
     ///
-    /// When the operator does not exist or does not go with the values.
-    pub(super) fn of_labels(requirement: &api::Requirement) -> Result<Self, SelectorError> {
-        let values = &requirement.values;
-        match &*requirement.operator {
-            "In" | "NotIn" if values.is_empty() => return Err(SelectorError::NoValues),
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                return Err(SelectorError::Values(format!("{values:?}")));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            operator => return Err(SelectorError::Operator(operator.into())),
-        }
-        Self::compile(requirement).ok_or_else(|| SelectorError::Operator(requirement.operator.clone()))
+    /// Upstream's text when the operator does not exist or does not go with the values.
+    pub(super) fn of_labels(requirement: &api::Requirement) -> Result<Self, String> {
+        label_syntax::check(&requirement.key, &requirement.operator, &requirement.values)?;
+        Self::compile(requirement)
+            .ok_or_else(|| format!("{:?} is not a valid label selector operator", requirement.operator))
     }
 
     /// None when upstream's parser would refuse it.

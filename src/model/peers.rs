@@ -1,6 +1,7 @@
 //! What a pod asks of other pods, and by what other pods know it.
 
-use super::selector::{SelectorError, label, labels};
+use super::label_syntax::together;
+use super::selector::{label, labels};
 use super::{LabelSelector, Labels, PodSelector, Requirement};
 use crate::api;
 
@@ -77,14 +78,17 @@ pub struct PodPeers {
     pub anti_affinity: Box<[AffinityTerm]>,
     /// Preferred terms of both.
     pub preferred: Box<[WeightedTerm]>,
-    /// topologySpreadConstraints.
+    /// topologySpreadConstraints, those that must hold first.
     pub spread: Box<[SpreadConstraint]>,
+    /// Whether it has any, so that the defaults are not for it.
+    pub has_spread: bool,
     /// Who manages it.
     pub controller: Option<Controller>,
-    /// Why a selector of an affinity term cannot be used.
-    pub bad_affinity: Option<SelectorError>,
-    /// Why a selector of a spread constraint cannot be used.
-    pub bad_spread: Option<SelectorError>,
+    /// Why some selector of an affinity term cannot be used. The terms beside it are left out.
+    pub bad_affinity: Option<Box<str>>,
+    /// Why some selector of a spread constraint that must hold cannot be used. Those that need not
+    /// are left out when one of them cannot.
+    pub bad_spread: Option<Box<str>>,
 }
 
 impl PodPeers {
@@ -98,58 +102,73 @@ impl PodPeers {
             controller: controller(meta),
             ..Self::default()
         };
-        match affinity_terms(&peers.namespace, &pod.spec.affinity) {
-            Ok((affinity, anti_affinity, preferred)) => {
-                peers.affinity = affinity;
-                peers.anti_affinity = anti_affinity;
-                peers.preferred = preferred;
-            }
-            Err(error) => peers.bad_affinity = Some(error),
-        }
-        let constraints = pod.spec.topology_spread_constraints.iter();
-        match constraints
-            .map(|one| SpreadConstraint::compile(one, &peers.labels))
-            .collect()
-        {
-            Ok(spread) => peers.spread = spread,
-            Err(error) => peers.bad_spread = Some(error),
-        }
+        let (to, from) = (
+            &pod.spec.affinity.pod_affinity,
+            &pod.spec.affinity.pod_anti_affinity,
+        );
+        let mut faults = Vec::new();
+        let namespace = &meta.namespace;
+        let required = |terms: &[api::PodAffinityTerm]| {
+            let terms = terms.iter();
+            terms.map(|term| AffinityTerm::compile(term, namespace)).collect()
+        };
+        let preferred = |terms: &[api::WeightedPodAffinityTerm], sign| {
+            let terms = terms.iter();
+            terms.map(|term| WeightedTerm::compile(term, namespace, sign)).collect()
+        };
+        peers.affinity = good("requiredAffinityTerms", required(&to.required), &mut faults);
+        peers.anti_affinity =
+            good("requiredAntiAffinityTerms", required(&from.required), &mut faults);
+        let toward = good("preferredAffinityTerms", preferred(&to.preferred, 1), &mut faults);
+        let away = good("preferredAntiAffinityTerms", preferred(&from.preferred, -1), &mut faults);
+        peers.preferred = toward.into_iter().chain(away).collect();
+        peers.bad_affinity = together(faults).err().map(Into::into);
+        let asked = &pod.spec.topology_spread_constraints;
+        peers.has_spread = !asked.is_empty();
+        // Those that must hold and those that need not are read apart, as upstream does.
+        let own = peers.labels.clone();
+        let of = |hard: bool| {
+            (asked.iter())
+                .filter(|one| (&*one.when_unsatisfiable == "DoNotSchedule") == hard)
+                .map(|one| SpreadConstraint::compile(one, &own))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let hard = of(true).unwrap_or_else(|fault| {
+            peers.bad_spread = Some(fault.into());
+            Vec::new()
+        });
+        let soft = of(false).unwrap_or_default();
+        peers.spread = hard.into_iter().chain(soft).collect();
         peers
     }
 }
 
-type Terms = (Box<[AffinityTerm]>, Box<[AffinityTerm]>, Box<[WeightedTerm]>);
+/// The terms of a list; none, and a fault noted, when one of them cannot be used. Source:
+/// `framework.PodInfo.Update`.
+fn good<T>(name: &str, terms: Result<Box<[T]>, String>, faults: &mut Vec<String>) -> Box<[T]> {
+    terms.unwrap_or_else(|fault| {
+        faults.push(format!("{name}: {fault}"));
+        Box::default()
+    })
+}
 
-fn affinity_terms(namespace: &str, affinity: &api::Affinity) -> Result<Terms, SelectorError> {
-    let required = |terms: &[api::PodAffinityTerm]| {
-        (terms.iter())
-            .map(|term| AffinityTerm::compile(term, namespace))
-            .collect::<Result<Box<[_]>, _>>()
-    };
-    let weighted = |terms: &[api::WeightedPodAffinityTerm], sign: i64| {
-        (terms.iter())
-            .map(|one| {
-                Ok(WeightedTerm {
-                    weight: sign * i64::from(one.weight),
-                    term: AffinityTerm::compile(&one.pod_affinity_term, namespace)?,
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let (to, from) = (&affinity.pod_affinity, &affinity.pod_anti_affinity);
-    let mut preferred = weighted(&to.preferred, 1)?;
-    preferred.extend(weighted(&from.preferred, -1)?);
-    Ok((
-        required(&to.required)?,
-        required(&from.required)?,
-        preferred.into(),
-    ))
+impl WeightedTerm {
+    fn compile(
+        weighted: &api::WeightedPodAffinityTerm,
+        namespace: &str,
+        sign: i64,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            weight: sign * i64::from(weighted.weight),
+            term: AffinityTerm::compile(&weighted.pod_affinity_term, namespace)?,
+        })
+    }
 }
 
 impl AffinityTerm {
     /// Without namespaces and without a selector of them, the pod's own namespace is meant. Source:
     /// `getNamespacesFromPodAffinityTerm`.
-    fn compile(term: &api::PodAffinityTerm, namespace: &str) -> Result<Self, SelectorError> {
+    fn compile(term: &api::PodAffinityTerm, namespace: &str) -> Result<Self, String> {
         let mut namespaces = term.namespaces.clone();
         if namespaces.is_empty() && term.namespace_selector.is_none() {
             namespaces.push(namespace.into());
@@ -172,7 +191,7 @@ impl SpreadConstraint {
     fn compile(
         constraint: &api::TopologySpreadConstraint,
         own: &[(Box<str>, Box<str>)],
-    ) -> Result<Self, SelectorError> {
+    ) -> Result<Self, String> {
         let merged = (constraint.match_label_keys.iter())
             .filter_map(|key| Some(Requirement::equals(key, label(own, key)?)));
         let policy = |policy: &Option<Box<str>>, default: bool| match policy.as_deref() {

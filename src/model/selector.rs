@@ -1,8 +1,6 @@
 //! Label selectors and selectors of pods.
 
-use thiserror::Error;
-
-use super::Requirement;
+use super::{Requirement, label_syntax};
 use crate::api;
 
 /// Labels, sorted by key.
@@ -22,20 +20,6 @@ pub fn label<'a>(labels: &'a [(Box<str>, Box<str>)], key: &str) -> Option<&'a st
     Some(value)
 }
 
-/// Why a label selector cannot be used. Source: `metav1.LabelSelectorAsSelector`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
-pub enum SelectorError {
-    /// Not one of In, NotIn, Exists, DoesNotExist.
-    #[error("{0:?} is not a valid label selector operator")]
-    Operator(Box<str>),
-    /// In and NotIn need values.
-    #[error("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")]
-    NoValues,
-    /// Exists and DoesNotExist take none.
-    #[error("values: Invalid value: {0}: values set must be empty for exists and does not exist")]
-    Values(String),
-}
-
 /// Requirements on labels that must all hold. None of them: every object; [`Self::Nothing`]: none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LabelSelector {
@@ -50,14 +34,18 @@ impl LabelSelector {
     ///
     /// # Errors
     ///
-    /// When an operator does not exist or does not go with its values.
-    pub fn compile(selector: Option<&api::LabelSelector>) -> Result<Self, SelectorError> {
+    /// Upstream's text when an operator does not exist or does not go with its values, or when a key
+    /// or value is none that a label can have. Source: `metav1.LabelSelectorAsSelector`.
+    pub fn compile(selector: Option<&api::LabelSelector>) -> Result<Self, String> {
         let Some(selector) = selector else {
             return Ok(Self::Nothing);
         };
         let mut requirements: Vec<_> = (selector.match_labels.iter())
             .map(|(key, value)| Requirement::equals(key, value))
             .collect();
+        for requirement in &requirements {
+            label_syntax::check(&requirement.key, "In", &requirement.values)?;
+        }
         for expression in &selector.match_expressions {
             requirements.push(Requirement::of_labels(expression)?);
         }
@@ -116,16 +104,20 @@ pub struct PodSelector {
 }
 
 impl PodSelector {
-    /// Whether it means pods with these labels in this namespace. Source: `AffinityTerm.Matches`.
+    /// Whether it means pods with these labels in this namespace. Of a namespace whose labels are
+    /// None only its name counts, or that all are meant. Source: `AffinityTerm.Matches`.
     pub fn matches(
         &self,
         namespace: &str,
-        namespace_labels: &[(Box<str>, Box<str>)],
+        namespace_labels: Option<&[(Box<str>, Box<str>)]>,
         labels: &[(Box<str>, Box<str>)],
     ) -> bool {
-        let by_name = self.namespaces.iter().any(|one| **one == *namespace);
-        (by_name || self.namespace_selector.matches(namespace_labels))
-            && self.selector.matches(labels)
+        let by_label = || match namespace_labels {
+            Some(labels) => self.namespace_selector.matches(labels),
+            None => self.namespace_selector.is_everything(),
+        };
+        let by_name = || self.namespaces.iter().any(|one| **one == *namespace);
+        (by_name() || by_label()) && self.selector.matches(labels)
     }
 }
 

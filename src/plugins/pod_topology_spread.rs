@@ -87,7 +87,7 @@ impl PodTopologySpread {
         hard: bool,
     ) -> Vec<Constraint<'a>> {
         let peers = cluster.peers();
-        if !class.spec().spread.is_empty() {
+        if class.spec().has_spread {
             let own = class.spec().spread.iter().zip(class.spread());
             return own
                 .filter(|(constraint, _)| constraint.hard == hard)
@@ -193,6 +193,11 @@ impl Plugin for PodTopologySpread {
 
     fn peer_score(&self) -> Option<&dyn PeerScore> {
         Some(self)
+    }
+
+    fn default_spread_keys(&self) -> Vec<Box<str>> {
+        let keys = self.defaults.iter();
+        keys.map(|one| one.topology_key.clone()).collect()
     }
 }
 

@@ -24,7 +24,7 @@ impl Cluster {
             if class.placed != expected {
                 return Err(format!("class {index}: counted {:?}, placed {expected:?}", class.placed));
             }
-            let namespace = peers.namespace_labels(&class.spec.namespace);
+            let namespace = peers.namespaces.get(&class.spec.namespace);
             let matched: Vec<SelectorId> = (peers.selectors.iter().enumerate())
                 .filter(|(_, selector)| {
                     (selector.iter()).any(|one| one.query.matches(&class.spec, namespace))

@@ -66,6 +66,8 @@ pub struct PeerClass {
     preferred: Box<[(SelectorId, KeyId)]>,
     spread: Box<[SpreadCounter]>,
     pub(super) default_selector: Option<SelectorId>,
+    /// The services and controllers that the default selector was made of.
+    pub(super) owners_version: u64,
 }
 
 impl PeerClass {
@@ -107,6 +109,10 @@ impl PeerClass {
     /// The pods that default spreading counts for these; None for none.
     pub fn default_selector(&self) -> Option<SelectorId> {
         self.default_selector
+    }
+
+    pub(in crate::cluster) fn owners_version(&self) -> u64 {
+        self.owners_version
     }
 
     /// Where pods of the class are placed, and how many, in no order.
@@ -155,7 +161,7 @@ impl Peers {
     fn register(&mut self, id: Id, spec: &PodPeers, slots: &[Slot]) {
         let mut asked = PeerClass::default();
         if !spec.affinity.is_empty() {
-            let query = PodQuery::all(spec.affinity.iter().map(|term| &term.pods));
+            let query = PodQuery::counting(spec.affinity.iter().map(|term| &term.pods));
             let selector = self.want(query);
             asked.affinity = Some(selector);
             asked.affinity_keys = (spec.affinity.iter())
@@ -163,7 +169,7 @@ impl Peers {
                 .collect();
         }
         let want = |peers: &mut Self, term: &AffinityTerm| {
-            let selector = peers.want(PodQuery::all(std::iter::once(&term.pods)));
+            let selector = peers.want(PodQuery::counting(std::iter::once(&term.pods)));
             (selector, peers.count(selector, &term.topology_key, slots))
         };
         asked.anti_affinity = (spec.anti_affinity.iter())
@@ -197,7 +203,7 @@ impl Peers {
                 (spec.preferred.iter()).map(|one| (TermKind::Preferred, &one.term, one.weight)),
             );
         for (kind, term, amount) in carried {
-            let query = PodQuery::all(std::iter::once(&term.pods));
+            let query = PodQuery::carried(&term.pods);
             let (selector, slot) = self.carry(query, kind, &term.topology_key, slots);
             asked.carried.push(CarriedTerm {
                 selector,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{ByLabel, PeerId, Peers, add_all, models};
 use crate::cluster::topology::KeyId;
 use crate::cluster::{Slot, Tally};
-use crate::model::{LabelSelector, Operator, PodPeers, PodSelector};
+use crate::model::{LabelSelector, Labels, Operator, PodPeers, PodSelector};
 
 /// A selector's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,14 +27,30 @@ pub struct PodQuery {
     all: Box<[PodSelector]>,
     /// Pods that are being deleted do not count.
     live: bool,
+    /// Selectors of namespaces mean none that is not known. Those of the pod to be placed do so,
+    /// those of placed pods take it for one without labels.
+    known: bool,
 }
 
 impl PodQuery {
-    /// The pods that every one of these means.
-    pub(super) fn all<'a>(selectors: impl Iterator<Item = &'a PodSelector>) -> Self {
+    /// The pods that every one of these means, which a pod that is to be placed asks about.
+    pub(super) fn counting<'a>(selectors: impl Iterator<Item = &'a PodSelector>) -> Self {
+        let all: Box<[PodSelector]> = selectors.cloned().collect();
+        // Only where it matters, so that counting and carrying share their selectors elsewhere.
+        let known = (all.iter()).any(|one| !one.namespace_selector.requirements().is_empty());
         Self {
-            all: selectors.cloned().collect(),
+            all,
             live: false,
+            known,
+        }
+    }
+
+    /// The pods that a term of a placed pod means.
+    pub(super) fn carried(selector: &PodSelector) -> Self {
+        Self {
+            all: [selector.clone()].into(),
+            live: false,
+            known: false,
         }
     }
 
@@ -48,6 +64,7 @@ impl PodQuery {
             }]
             .into(),
             live: true,
+            known: false,
         }
     }
 
@@ -55,9 +72,15 @@ impl PodQuery {
         (self.all.iter()).any(|one| one.namespace_selector != LabelSelector::Nothing)
     }
 
-    pub(super) fn matches(&self, pod: &PodPeers, namespace: &[(Box<str>, Box<str>)]) -> bool {
+    /// Whether it means these pods. `namespace`: the labels of theirs, if it is known.
+    pub(super) fn matches(&self, pod: &PodPeers, namespace: Option<&Labels>) -> bool {
+        let labels = match namespace {
+            None if self.known => None,
+            None => Some(&[][..]),
+            Some(labels) => Some(&**labels),
+        };
         !(self.live && pod.terminating)
-            && (self.all.iter()).all(|one| one.matches(&pod.namespace, namespace, &pod.labels))
+            && (self.all.iter()).all(|one| one.matches(&pod.namespace, labels, &pod.labels))
     }
 
     /// Labels of which every pod it means has one; None when there are no such labels.
@@ -285,7 +308,6 @@ impl Peers {
             return;
         };
         let namespace = self.namespaces.get(&class.spec.namespace);
-        let namespace = namespace.map_or(&[][..], |labels| labels);
         let sign = match (
             selector.query.matches(&class.spec, namespace),
             class.matched.binary_search(&id),

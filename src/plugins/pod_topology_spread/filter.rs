@@ -20,11 +20,10 @@ impl PeerFilter for PodTopologySpread {
                 "get constraints from pod: obtaining pod's hard topology spread constraints: {error}"
             ));
         }
-        let own = &class.spec().spread;
-        let asks = if own.is_empty() {
-            class.default_selector().is_some() && self.defaults.iter().any(|one| one.hard)
+        let asks = if class.spec().has_spread {
+            class.spec().spread.iter().any(|one| one.hard)
         } else {
-            own.iter().any(|one| one.hard)
+            class.default_selector().is_some() && self.defaults.iter().any(|one| one.hard)
         };
         if asks {
             PreFilterAnswer::Proceed

@@ -7,11 +7,10 @@ use crate::framework::{Incoming, MAX_SCORE, PeerScore};
 impl PeerScore for PodTopologySpread {
     fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool {
         let class = cluster.peers().class(pod.peers);
-        let own = &class.spec().spread;
-        if own.is_empty() {
-            class.default_selector().is_none() || self.defaults.iter().all(|one| one.hard)
+        if class.spec().has_spread {
+            class.spec().spread.iter().all(|one| one.hard)
         } else {
-            own.iter().all(|one| one.hard)
+            class.default_selector().is_none() || self.defaults.iter().all(|one| one.hard)
         }
     }
 
@@ -19,7 +18,7 @@ impl PeerScore for PodTopologySpread {
         let class = cluster.peers().class(pod.peers);
         let constraints = self.constraints(class, cluster, false);
         // With the built-in defaults a node without a zone is still one to spread over.
-        let all_labels = !class.spec().spread.is_empty() || !self.system;
+        let all_labels = class.spec().has_spread || !self.system;
         let (mut counting, mut scored) = (cluster.nodes().clone(), feasible.clone());
         if all_labels {
             counting = with_all_labels(&counting, &constraints, cluster);

@@ -18,6 +18,12 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use crate::api;
+use crate::cluster::{Cluster, NodeSet};
+use crate::framework::{Diagnosis, Incoming, Plugin, PreFilterAnswer, Reason};
+use crate::model::{
+    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, Requirement, labels,
+};
 use crate::plugins::testing::arbitrary::{easy_pod, node, pod};
 use crate::plugins::testing::naive::World;
 use crate::plugins::testing::peers::affinity::NaiveInterPodAffinity;
@@ -25,6 +31,7 @@ use crate::plugins::testing::peers::spread::NaivePodTopologySpread;
 use crate::plugins::testing::peers::{
     Filtering, Peers, Scoring, SpreadConstraint, Workload, arbitrary,
 };
+use crate::plugins::{DefaultConstraint, InterPodAffinity, PodTopologySpread};
 use crate::plugins::testing::plain::{
     PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
 };
@@ -274,4 +281,214 @@ fn generated_clusters_are_varied() {
         }
     }
     assert_eq!(seen, expected.into_iter().collect());
+}
+
+/// A cluster of the objects of a line.
+fn cluster(line: &Value, spread: &PodTopologySpread) -> Cluster {
+    let mut cluster = Cluster::default();
+    cluster.set_default_spread_keys(spread.default_spread_keys().into());
+    for one in list(&line["nodes"]) {
+        let node: api::Node = serde_json::from_value(one.clone()).unwrap();
+        cluster.upsert_node(NodeModel::compile(&node).unwrap());
+    }
+    for one in list(&line["pods"]) {
+        cluster.confirm(&compiled(one));
+    }
+    for one in list(&line["namespaces"]) {
+        let namespace: api::Namespace = serde_json::from_value(one.clone()).unwrap();
+        let meta = namespace.metadata;
+        cluster.set_namespace(&meta.name, Some(labels(&meta.labels)));
+    }
+    own(line, &mut cluster);
+    cluster
+}
+
+/// The services and controllers of a line.
+fn own(line: &Value, cluster: &mut Cluster) {
+    let named = |one: &Value| {
+        let meta = &one["metadata"];
+        (text(&meta["namespace"]), text(&meta["name"]))
+    };
+    let pairs = |selector: &Value| -> Option<Labels> {
+        let pairs: api::Pairs = serde_json::from_value(selector.clone()).unwrap();
+        selector.is_object().then(|| labels(&pairs))
+    };
+    for one in list(&line["services"]) {
+        let (namespace, name) = named(one);
+        cluster.set_service(&namespace, &name, pairs(&one["spec"]["selector"]));
+    }
+    for one in list(&line["replicationControllers"]) {
+        let (namespace, name) = named(one);
+        let kind = ControllerKind::ReplicationController;
+        let equal = |(key, value): &(Box<str>, Box<str>)| Requirement::equals(key, value);
+        let selector = pairs(&one["spec"]["selector"])
+            .map(|labels| LabelSelector::of(labels.iter().map(equal).collect()));
+        cluster.set_controller(kind, &namespace, &name, selector);
+    }
+    for (field, kind) in [
+        ("replicaSets", ControllerKind::ReplicaSet),
+        ("statefulSets", ControllerKind::StatefulSet),
+    ] {
+        for one in list(&line[field]) {
+            let (namespace, name) = named(one);
+            let selector: Option<api::LabelSelector> =
+                serde_json::from_value(one["spec"]["selector"].clone()).unwrap();
+            let selector = LabelSelector::compile(selector.as_ref()).ok();
+            cluster.set_controller(kind, &namespace, &name, selector);
+        }
+    }
+}
+
+fn compiled(pod: &Value) -> CompiledPod {
+    let pod: api::Pod = serde_json::from_value(pod.clone()).unwrap();
+    CompiledPod::compile(&pod).unwrap()
+}
+
+/// What a plugin says of a pod, in the form of the file but for raw scores.
+fn say(
+    plugin: &dyn Plugin,
+    pod: Incoming<'_>,
+    cluster: &Cluster,
+    scored: &[(&'static str, NodeSet)],
+) -> Value {
+    let (filter, score) = (plugin.peer_filter().unwrap(), plugin.peer_score().unwrap());
+    let mut answer = match filter.pre_filter(pod, cluster) {
+        PreFilterAnswer::Skip => json!({ "preFilter": "Skip" }),
+        PreFilterAnswer::Reject(text) => json!({ "preFilter": text }),
+        PreFilterAnswer::Proceed => {
+            let (mut left, mut why) = (cluster.nodes().clone(), Diagnosis::default());
+            filter.filter(pod, cluster, &mut left, &mut why);
+            let mut rejected = cluster.nodes().clone();
+            rejected.subtract(&left);
+            let reasons: BTreeMap<&str, [&str; 2]> = (rejected.iter())
+                .map(|node| {
+                    let code = if why.is_unresolvable(node) {
+                        "UnschedulableAndUnresolvable"
+                    } else {
+                        "Unschedulable"
+                    };
+                    let Some(Reason::Text(text)) = why.reasons_for(node).next() else {
+                        panic!("rejected without a reason");
+                    };
+                    // One node alone has the same answer.
+                    let mut single = NodeSet::single(node);
+                    filter.filter(pod, cluster, &mut single, &mut Diagnosis::default());
+                    assert!(single.is_empty());
+                    (cluster.node_name(node), [code, text])
+                })
+                .collect();
+            json!({ "preFilter": "Success", "filter": reasons })
+        }
+        PreFilterAnswer::Narrow(_) => panic!("no such plugin narrows"),
+    };
+    for (which, nodes) in scored {
+        let mut column = vec![-7; cluster.node_slots()];
+        if score.skips(pod, cluster) {
+            column.fill(0);
+        } else {
+            score.score(pod, cluster, nodes, &mut column);
+        }
+        let scores: BTreeMap<&str, i64> = (nodes.iter())
+            .map(|node| (cluster.node_name(node), column[node.index()]))
+            .collect();
+        answer[which] = json!(scores);
+    }
+    answer
+}
+
+/// The file's answer in the same form: without raw scores, and with 0 for each node where nothing is
+/// scored, which comes to the same.
+fn expected(answer: &Value, scored: &[(&'static str, NodeSet)], cluster: &Cluster) -> Value {
+    let mut expected = answer.clone();
+    if let Some(refusal) = answer["preFilter"].as_array() {
+        expected["preFilter"] = refusal[1].clone();
+    }
+    for (which, nodes) in scored {
+        let scoring = &answer[which];
+        expected[which] = if scoring["preScore"] == "Success" {
+            scoring["normalized"].clone()
+        } else {
+            let zero = |node| (cluster.node_name(node), 0);
+            json!(nodes.iter().map(zero).collect::<BTreeMap<&str, i64>>())
+        };
+    }
+    expected
+}
+
+/// `BERTH_PEERS=FILE` compares another file in its place.
+#[test]
+fn the_plugins_answer_as_kube_scheduler() {
+    let given = std::env::var("BERTH_PEERS");
+    let lines = given.map_or_else(
+        |_| include_str!("peers.jsonl").to_owned(),
+        |path| std::fs::read_to_string(path).unwrap(),
+    );
+    for (number, line) in lines.lines().enumerate() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let args = &line["args"];
+        let affinity = InterPodAffinity::new(
+            args["InterPodAffinity"]["hardPodAffinityWeight"].as_i64().unwrap(),
+            args["InterPodAffinity"]["ignorePreferredTermsOfExistingPods"] == json!(true),
+        );
+        let spread = &args["PodTopologySpread"];
+        let honors = |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
+        let spread = if spread["defaultingType"] == "List" {
+            PodTopologySpread::with_defaults(
+                (list(&spread["defaultConstraints"]).iter())
+                    .map(|one| DefaultConstraint {
+                        hard: one["whenUnsatisfiable"] == "DoNotSchedule",
+                        max_skew: one["maxSkew"].as_i64().unwrap(),
+                        topology_key: text(&one["topologyKey"]).into(),
+                        min_domains: one["minDomains"].as_i64().unwrap_or(1),
+                        honor_affinity: honors(&one["nodeAffinityPolicy"], true),
+                        honor_taints: honors(&one["nodeTaintsPolicy"], false),
+                    })
+                    .collect(),
+            )
+        } else {
+            PodTopologySpread::default()
+        };
+        let mut cluster = cluster(&line, &spread);
+        for asked in list(&line["asked"]) {
+            let pod = compiled(&asked["pod"]);
+            let peers = cluster.adopt(&pod.peers);
+            cluster.prepare(peers);
+            let shape = &pod.waiting.as_ref().unwrap().shape;
+            let incoming = Incoming { shape, peers };
+            let name = &asked["pod"]["metadata"]["name"];
+            for plugin in [&affinity as &dyn Plugin, &spread] {
+                let answer = &asked["answers"][plugin.name()];
+                let scored: Vec<(&'static str, NodeSet)> = ["feasible", "subset"]
+                    .into_iter()
+                    .filter(|which| !answer[which].is_null() && answer[which]["preScore"].is_string())
+                    .map(|which| {
+                        let mut nodes: NodeSet = (list(&asked["subset"]).iter())
+                            .filter_map(|name| cluster.node_id(name.as_str().unwrap()))
+                            .collect();
+                        if which == "feasible" {
+                            nodes = cluster.nodes().clone();
+                            for plugin in ["InterPodAffinity", "PodTopologySpread"] {
+                                let rejected = &asked["answers"][plugin]["filter"];
+                                for name in rejected.as_object().into_iter().flatten() {
+                                    nodes.remove(cluster.node_id(name.0).unwrap());
+                                }
+                            }
+                        }
+                        (which, nodes)
+                    })
+                    .collect();
+                let mut expected = expected(answer, &scored, &cluster);
+                for which in ["feasible", "subset"] {
+                    if !scored.iter().any(|(other, _)| *other == which) {
+                        expected.as_object_mut().unwrap().remove(which);
+                    }
+                }
+                let said = say(plugin, incoming, &cluster, &scored);
+                let (line, plugin) = (number + 1, plugin.name());
+                assert_eq!(said, expected, "line {line}, pod {name}, {plugin}");
+            }
+            cluster.dismiss(peers);
+            cluster.audit_peers().unwrap();
+        }
+    }
 }

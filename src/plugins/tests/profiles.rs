@@ -69,7 +69,8 @@ fn plugins_run_only_where_they_are_on() {
             "plugins: {multiPoint: {enabled: [{name: NodeAffinity, weight: 9}]}, score: \
              {disabled: [{name: TaintToleration}]}}",
             1,
-            "NodeAffinity:9 NodeResourcesFit:1 NodeResourcesBalancedAllocation:1 ImageLocality:1",
+            "NodeAffinity:9 NodeResourcesFit:1 PodTopologySpread:2 InterPodAffinity:2 \
+             NodeResourcesBalancedAllocation:1 ImageLocality:1",
         ),
         (
             "plugins: {filter: {disabled: [{name: '*'}], enabled: [{name: NodePorts}]}}",
@@ -112,8 +113,6 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
     };
     cluster.upsert_node(node.model(1));
     for (plugin, what) in [
-        ("PodTopologySpread", Unsupported::TopologySpread),
-        ("InterPodAffinity", Unsupported::PodAntiAffinity),
         ("VolumeBinding", Unsupported::VolumeClaims),
         ("DynamicResources", Unsupported::ResourceClaims),
         ("GangScheduling", Unsupported::PodGroup),

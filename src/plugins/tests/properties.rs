@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::cluster::{Cluster, Keep, NodeId, NodeSet};
+use crate::cluster::{PeerId, Cluster, Keep, NodeId, NodeSet};
 use crate::framework::{Diagnosis, Evaluation, Profile, Reason};
 use crate::model::{CompiledPod, PodShape};
 use crate::plugins::default_profile;
@@ -106,7 +106,7 @@ fn compare_verdicts(
             Verdict::Yes => {
                 fits.insert(node);
                 assert!(reasons.is_empty(), "{name} fits");
-                assert!(!evaluation.diagnosis().rejected().contains(node));
+                assert!(!evaluation.rejected().contains(node));
             }
             Verdict::Outside => {
                 assert!(reasons.is_empty(), "{name} is outside");
@@ -117,11 +117,11 @@ fn compare_verdicts(
             Verdict::No(plugin, expected, unresolvable) => {
                 assert_eq!(reasons, *expected, "{name}");
                 assert_eq!(
-                    evaluation.diagnosis().is_unresolvable(node),
+                    evaluation.is_unresolvable(node),
                     *unresolvable,
                     "{name}: {expected:?}"
                 );
-                assert!(evaluation.diagnosis().rejected().contains(node));
+                assert!(evaluation.rejected().contains(node));
                 plugins.insert(*plugin);
                 for reason in expected {
                     *counts.entry(reason.clone()).or_default() += 1;
@@ -288,7 +288,7 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                 pair.uids += 1;
                 pod.uid = format!("placed-{}", pair.uids);
                 let waiting: CompiledPod = pod.compiled("", 1);
-                (pair.cluster).assume(&waiting.reference, pod.priority, &waiting.placed, node);
+                (pair.cluster).assume(&waiting.reference, pod.priority, &waiting.placed, PeerId::default(), node);
                 if confirmed {
                     pair.cluster.confirm(&pod.compiled(&node_name(at), 2));
                 }
@@ -318,7 +318,7 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                             uids += 1;
                             pod.uid = format!("placed-{uids}");
                             let waiting = pod.compiled("", 1);
-                            cluster.assume(&waiting.reference, 0, &waiting.placed, node);
+                            cluster.assume(&waiting.reference, 0, &waiting.placed, PeerId::default(), node);
                             world.placed.insert(pod.uid.clone(), (node_name(at), pod));
                         }
                     }
