@@ -48,13 +48,24 @@ impl Owners {
                 labels.extend(selector.iter().map(|(key, value)| (&**key, &**value)));
             }
         }
-        let equal = |(key, value): (&str, &str)| Requirement::equals(key, value);
-        let mut requirements: Vec<_> = labels.into_iter().map(equal).collect();
-        if let Some(controller) = &pod.controller {
+        let controller = pod.controller.as_ref().and_then(|controller| {
             let key = (controller.kind, controller.name.clone());
-            let selector = held.controllers.get(&key);
-            requirements.extend(selector.into_iter().flat_map(|one| one.requirements().to_vec()));
+            Some((controller.kind, held.controllers.get(&key)?.requirements()))
+        });
+        let mut requirements = Vec::new();
+        match controller {
+            // Its labels take the place of those of services, while the selectors of the other
+            // kinds come on top of them.
+            Some((ControllerKind::ReplicationController, of_it)) => {
+                let values = of_it.iter().flat_map(|one| one.values.first());
+                let pairs = of_it.iter().zip(values);
+                labels.extend(pairs.map(|(one, value)| (&*one.key, &**value)));
+            }
+            Some((_, of_it)) => requirements.extend_from_slice(of_it),
+            None => {}
         }
+        let equal = |(key, value): (&str, &str)| Requirement::equals(key, value);
+        requirements.extend(labels.into_iter().map(equal));
         (!requirements.is_empty()).then(|| LabelSelector::of(requirements))
     }
 }
