@@ -19,9 +19,9 @@ pub use namespace::Namespace;
 pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};
 pub use pod::{
     Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
-    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec, PodStatus, PreferredTerm,
-    Present, Requirement, Resources, RestartRule, SchedulingGate, Toleration,
-    TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
+    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec,
+    PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule, SchedulingGate,
+    Toleration, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 pub use priority_class::PriorityClass;
 pub use selector::LabelSelector;

@@ -29,9 +29,7 @@ pub use changes::{ChangeLog, LogPosition};
 pub use images::{ImageIndex, ImageState};
 pub use labels::LabelIndex;
 pub use node_set::{Bits, NodeSet};
-pub use peers::{
-    Carried, PeerClass, PeerId, Peers, PodQuery, SelectorId, SpreadCounter, TermKind,
-};
+pub use peers::{Carried, PeerClass, PeerId, Peers, PodQuery, SelectorId, SpreadCounter, TermKind};
 pub use pods::{PlacedId, PlacedRecord};
 pub use ports::PortIndex;
 pub use posting::Posting;
@@ -41,9 +39,7 @@ pub use taints::TaintIndex;
 pub use tally::{Domains, Tally};
 pub use topology::{KeyId, Topology, TopologyKey, ValueId};
 
-use crate::model::{
-    CompiledPod, Labels, NodeModel, PlacedPod, PodPeers, PodRef,
-};
+use crate::model::{CompiledPod, Labels, NodeModel, PlacedPod, PodPeers, PodRef};
 use images::ImageId;
 use owners::Owners;
 use pods::PodStore;

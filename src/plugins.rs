@@ -85,11 +85,7 @@ const REGISTRY: &[(&str, Constructor)] = &[
 const GANG_SCHEDULING: &str = "GangScheduling";
 
 /// The names under which [`NotYet`] refuses what is not supported.
-const STAND_INS: &[&str] = &[
-    "VolumeRestrictions",
-    "VolumeBinding",
-    "DynamicResources",
-];
+const STAND_INS: &[&str] = &["VolumeRestrictions", "VolumeBinding", "DynamicResources"];
 
 fn not_yet(name: &'static str, refuses: &'static [Unsupported]) -> Arc<dyn Plugin> {
     Arc::new(NotYet::new(name, refuses))

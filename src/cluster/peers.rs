@@ -163,9 +163,7 @@ impl Peers {
             return;
         }
         let inside: Vec<PeerId> = (self.classes.iter().enumerate())
-            .filter(|(_, class)| {
-                (class.iter()).any(|class| *class.spec.namespace == *name)
-            })
+            .filter(|(_, class)| (class.iter()).any(|class| *class.spec.namespace == *name))
             .map(|(index, _)| PeerId::new(index))
             .collect();
         for &selector in &asking {

@@ -24,7 +24,9 @@ pub struct Domains {
 
 impl PartialEq for Domains {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key && self.sums == other.sums && self.reached.iter().eq(other.reached.iter())
+        self.key == other.key
+            && self.sums == other.sums
+            && self.reached.iter().eq(other.reached.iter())
     }
 }
 

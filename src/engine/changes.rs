@@ -279,7 +279,7 @@ impl Engine {
             binding.gone = false;
             if let Some(node) = self.cluster.node_id(&binding.node) {
                 let (reference, priority) = (&held.reference, held.priority);
-                binding.placed = 
+                binding.placed =
                     (self.cluster).assume(reference, priority, &held.placed, held.peers, node);
             }
         }

@@ -136,9 +136,13 @@ impl Engine {
         }
         let node: Arc<str> = self.cluster.node_name(choice.node).into();
         let reference = Arc::clone(&pod.reference);
-        let placed = self
-            .cluster
-            .assume(&reference, pod.priority, &pod.placed, pod.peers, choice.node);
+        let placed = self.cluster.assume(
+            &reference,
+            pod.priority,
+            &pod.placed,
+            pod.peers,
+            choice.node,
+        );
         let sent = (self.stopwatch)();
         let id = self.effect(
             reference,

@@ -171,7 +171,14 @@ impl Evaluation {
             left.intersect(&narrowed.nodes);
         }
         self.touched += left.len() as u64;
-        profile.filter(0..kept, pod, cluster, self.skipped, &mut left, &mut self.diagnosis);
+        profile.filter(
+            0..kept,
+            pod,
+            cluster,
+            self.skipped,
+            &mut left,
+            &mut self.diagnosis,
+        );
         self.feasible.union(&left);
         self.unscored.union(&left);
     }

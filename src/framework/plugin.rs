@@ -177,13 +177,7 @@ pub trait PeerFilter {
     /// Removes from `left` what must go and says why. `left` holds only nodes that the plugins
     /// before it left, but what is counted elsewhere is counted over all nodes. The work should be
     /// in proportion to the number of domains, and never to that of pods.
-    fn filter(
-        &self,
-        pod: Incoming<'_>,
-        cluster: &Cluster,
-        left: &mut NodeSet,
-        why: &mut Diagnosis,
-    );
+    fn filter(&self, pod: Incoming<'_>, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis);
 }
 
 /// Rates nodes by pods elsewhere; asked anew for every decision.

@@ -58,8 +58,12 @@ impl Requirement {
     /// Upstream's text when the operator does not exist or does not go with the values.
     pub(super) fn of_labels(requirement: &api::Requirement) -> Result<Self, String> {
         label_syntax::check(&requirement.key, &requirement.operator, &requirement.values)?;
-        Self::compile(requirement)
-            .ok_or_else(|| format!("{:?} is not a valid label selector operator", requirement.operator))
+        Self::compile(requirement).ok_or_else(|| {
+            format!(
+                "{:?} is not a valid label selector operator",
+                requirement.operator
+            )
+        })
     }
 
     /// None when upstream's parser would refuse it.

@@ -14,7 +14,9 @@ const LONGEST: usize = 63;
 
 fn is_proper(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric();
-    text.starts_with(word) && text.ends_with(word) && text.chars().all(|c| word(c) || "-_.".contains(c))
+    text.starts_with(word)
+        && text.ends_with(word)
+        && text.chars().all(|c| word(c) || "-_.".contains(c))
 }
 
 /// What is wrong with a text, of which this is the rule.
@@ -42,7 +44,10 @@ pub(super) fn check(key: &str, operator: &str, values: &[Box<str>]) -> Result<()
     }
     of_key.extend(faults(name, NAME).map(|fault| format!("name part {fault}")));
     if !of_key.is_empty() {
-        found.push(format!("key: Invalid value: {key:?}: {}", of_key.join("; ")));
+        found.push(format!(
+            "key: Invalid value: {key:?}: {}",
+            of_key.join("; ")
+        ));
     }
     match operator {
         "In" | "NotIn" if values.is_empty() => found.push(
@@ -59,11 +64,17 @@ pub(super) fn check(key: &str, operator: &str, values: &[Box<str>]) -> Result<()
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         other => return Err(format!("{other:?} is not a valid label selector operator")),
     }
-    for (place, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
+    for (place, value) in values
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| !value.is_empty())
+    {
         let of_value: Vec<_> = faults(value, VALUE).collect();
         if !of_value.is_empty() {
             let of_value = of_value.join("; ");
-            found.push(format!("values[{place}][{key}]: Invalid value: {value:?}: {of_value}"));
+            found.push(format!(
+                "values[{place}][{key}]: Invalid value: {value:?}: {of_value}"
+            ));
         }
     }
     together(found)

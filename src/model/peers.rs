@@ -110,17 +110,32 @@ impl PodPeers {
         let namespace = &meta.namespace;
         let required = |terms: &[api::PodAffinityTerm]| {
             let terms = terms.iter();
-            terms.map(|term| AffinityTerm::compile(term, namespace)).collect()
+            terms
+                .map(|term| AffinityTerm::compile(term, namespace))
+                .collect()
         };
         let preferred = |terms: &[api::WeightedPodAffinityTerm], sign| {
             let terms = terms.iter();
-            terms.map(|term| WeightedTerm::compile(term, namespace, sign)).collect()
+            terms
+                .map(|term| WeightedTerm::compile(term, namespace, sign))
+                .collect()
         };
         peers.affinity = good("requiredAffinityTerms", required(&to.required), &mut faults);
-        peers.anti_affinity =
-            good("requiredAntiAffinityTerms", required(&from.required), &mut faults);
-        let toward = good("preferredAffinityTerms", preferred(&to.preferred, 1), &mut faults);
-        let away = good("preferredAntiAffinityTerms", preferred(&from.preferred, -1), &mut faults);
+        peers.anti_affinity = good(
+            "requiredAntiAffinityTerms",
+            required(&from.required),
+            &mut faults,
+        );
+        let toward = good(
+            "preferredAffinityTerms",
+            preferred(&to.preferred, 1),
+            &mut faults,
+        );
+        let away = good(
+            "preferredAntiAffinityTerms",
+            preferred(&from.preferred, -1),
+            &mut faults,
+        );
         peers.preferred = toward.into_iter().chain(away).collect();
         peers.bad_affinity = together(faults).err().map(Into::into);
         let asked = &pod.spec.topology_spread_constraints;
@@ -175,11 +190,13 @@ impl AffinityTerm {
         }
         namespaces.sort_unstable();
         namespaces.dedup();
+        // Of two that cannot be used upstream names this one.
+        let selector = LabelSelector::compile(term.label_selector.as_ref())?;
         Ok(Self {
             pods: PodSelector {
                 namespaces: namespaces.into(),
                 namespace_selector: LabelSelector::compile(term.namespace_selector.as_ref())?,
-                selector: LabelSelector::compile(term.label_selector.as_ref())?,
+                selector,
             },
             topology_key: term.topology_key.clone(),
         })

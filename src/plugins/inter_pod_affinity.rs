@@ -35,11 +35,7 @@ impl InterPodAffinity {
 
     /// The counters that make up the score, with the label that each is read by and what one of it
     /// is worth.
-    fn counters<'a>(
-        &self,
-        class: &'a PeerClass,
-        peers: &'a Peers,
-    ) -> Vec<(KeyId, i64, &'a Tally)> {
+    fn counters<'a>(&self, class: &'a PeerClass, peers: &'a Peers) -> Vec<(KeyId, i64, &'a Tally)> {
         let terms = class.preferred().iter().zip(&class.spec().preferred);
         let mut counters: Vec<_> = terms
             .filter_map(|(&(pods, key), term)| Some((key, term.weight, peers.tally(pods)?)))
@@ -47,9 +43,8 @@ impl InterPodAffinity {
         if counters.is_empty() && self.ignore_preferred_of_placed {
             return counters;
         }
-        let carried = |kind, worth| {
-            (peers.carried(class, kind)).map(move |one| (one.key, worth, &one.tally))
-        };
+        let carried =
+            |kind, worth| (peers.carried(class, kind)).map(move |one| (one.key, worth, &one.tally));
         counters.extend(carried(TermKind::Preferred, 1));
         if self.hard_weight > 0 {
             counters.extend(carried(TermKind::Affinity, self.hard_weight));

@@ -135,7 +135,11 @@ impl Inclusion {
         let shape = pod.shape;
         let asks = !shape.node_selector.is_empty() || shape.required.is_some();
         let allowed = (asks && constraints.iter().any(|one| one.honor_affinity)).then(|| {
-            cluster.matching_nodes(&shape.node_selector, shape.required.as_ref(), cluster.nodes())
+            cluster.matching_nodes(
+                &shape.node_selector,
+                shape.required.as_ref(),
+                cluster.nodes(),
+            )
         });
         let untolerated = if constraints.iter().any(|one| one.honor_taints) {
             cluster.untolerated_nodes(&shape.tolerations)
@@ -156,6 +160,21 @@ impl Inclusion {
         among: &NodeSet,
     ) -> Counts<'a> {
         let key = cluster.peers().topology().key(constraint.key);
+        let included = self.included(constraint, among);
+        Counts::new(key, constraint.key, constraint.pods, &included)
+    }
+
+    /// The pods that a constraint counts on nodes without its label.
+    fn pods_without(&self, constraint: &Constraint<'_>, cluster: &Cluster, among: &NodeSet) -> i64 {
+        let key = cluster.peers().topology().key(constraint.key);
+        let included = self.included(constraint, among);
+        (constraint.pods.into_iter().flat_map(Tally::nodes))
+            .filter(|(node, _)| !key.labelled().contains(*node) && included.contains(*node))
+            .map(|(_, pods)| pods)
+            .sum()
+    }
+
+    fn included(&self, constraint: &Constraint<'_>, among: &NodeSet) -> NodeSet {
         let mut included = among.clone();
         if constraint.honor_affinity
             && let Some(allowed) = &self.allowed
@@ -165,16 +184,12 @@ impl Inclusion {
         if constraint.honor_taints {
             included.subtract(&self.untolerated);
         }
-        Counts::new(key, constraint.key, constraint.pods, &included)
+        included
     }
 }
 
 /// The nodes of `among` that have the labels of all constraints.
-fn with_all_labels(
-    among: &NodeSet,
-    constraints: &[Constraint<'_>],
-    cluster: &Cluster,
-) -> NodeSet {
+fn with_all_labels(among: &NodeSet, constraints: &[Constraint<'_>], cluster: &Cluster) -> NodeSet {
     let mut nodes = among.clone();
     for constraint in constraints {
         nodes.intersect(cluster.peers().topology().key(constraint.key).labelled());

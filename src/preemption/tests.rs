@@ -38,7 +38,14 @@ fn verdict(cluster: &mut Cluster, priority: i32, never: bool, cpu: i64) -> Verdi
     let mut evaluation = Evaluation::default();
     evaluation.filter(&profile, &shape, cluster);
     assert!(evaluation.feasible().is_empty());
-    explain(cluster, &profile, (&shape).into(), priority, never, &evaluation)
+    explain(
+        cluster,
+        &profile,
+        (&shape).into(),
+        priority,
+        never,
+        &evaluation,
+    )
 }
 
 fn hopeless(text: &str) -> Verdict {

@@ -22,7 +22,10 @@ impl Cluster {
             let id = PeerId::new(index);
             let expected = placed.remove(&id).unwrap_or_default();
             if class.placed != expected {
-                return Err(format!("class {index}: counted {:?}, placed {expected:?}", class.placed));
+                return Err(format!(
+                    "class {index}: counted {:?}, placed {expected:?}",
+                    class.placed
+                ));
             }
             let namespace = peers.namespaces.get(&class.spec.namespace);
             let matched: Vec<SelectorId> = (peers.selectors.iter().enumerate())
@@ -32,11 +35,16 @@ impl Cluster {
                 .map(|(index, _)| SelectorId::new(index))
                 .collect();
             if class.matched != matched {
-                return Err(format!("class {index}: matched {:?}, meant by {matched:?}", class.matched));
+                return Err(format!(
+                    "class {index}: matched {:?}, meant by {matched:?}",
+                    class.matched
+                ));
             }
         }
         if let Some(id) = placed.keys().find(|&&id| id != PeerId::default()) {
-            return Err(format!("pods are placed of the class {id:?}, which does not exist"));
+            return Err(format!(
+                "pods are placed of the class {id:?}, which does not exist"
+            ));
         }
         for (index, selector) in peers.selectors.iter().enumerate() {
             let Some(selector) = selector else { continue };
@@ -48,13 +56,21 @@ impl Cluster {
                     pods.extend(class.placed());
                 }
             }
-            self.audit_tally(&selector.pods, pods, &format!("pods of {:?}", selector.query))?;
+            self.audit_tally(
+                &selector.pods,
+                pods,
+                &format!("pods of {:?}", selector.query),
+            )?;
             for (slot, carried) in selector.carried.iter().enumerate() {
                 let mut amounts = Vec::new();
                 for class in peers.classes.iter().flatten() {
                     for term in &class.carried {
                         if term.selector == id && term.slot == slot {
-                            amounts.extend(class.placed().map(|(node, pods)| (node, pods * term.amount)));
+                            amounts.extend(
+                                class
+                                    .placed()
+                                    .map(|(node, pods)| (node, pods * term.amount)),
+                            );
                         }
                     }
                 }
@@ -98,7 +114,10 @@ impl Cluster {
                     || topology.key(key).labelled().contains(node) != expected.is_some()
                     || topology.key(key).nodes(held).contains(node) != expected.is_some()
                 {
-                    return Err(format!("{name} of node {}: {held:?}, not {expected:?}", slot.name));
+                    return Err(format!(
+                        "{name} of node {}: {held:?}, not {expected:?}",
+                        slot.name
+                    ));
                 }
             }
         }

@@ -199,9 +199,7 @@ impl Peers {
         let required = |kind| move |term| (kind, term, 1);
         let carried = (spec.affinity.iter().map(required(TermKind::Affinity)))
             .chain((spec.anti_affinity.iter()).map(required(TermKind::AntiAffinity)))
-            .chain(
-                (spec.preferred.iter()).map(|one| (TermKind::Preferred, &one.term, one.weight)),
-            );
+            .chain((spec.preferred.iter()).map(|one| (TermKind::Preferred, &one.term, one.weight)));
         for (kind, term, amount) in carried {
             let query = PodQuery::carried(&term.pods);
             let (selector, slot) = self.carry(query, kind, &term.topology_key, slots);

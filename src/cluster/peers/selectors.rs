@@ -294,7 +294,12 @@ impl Peers {
         let mut ids = self.selectors_of_any.clone();
         for (key, value) in &pod.labels {
             let known = self.selectors_by_label.get(key);
-            ids.extend(known.and_then(|by_value| by_value.get(value)).into_iter().flatten());
+            ids.extend(
+                known
+                    .and_then(|by_value| by_value.get(value))
+                    .into_iter()
+                    .flatten(),
+            );
         }
         ids
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::{Cluster, PeerId, NodeId, NodeSet};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::model::{HostPort, Taint};
 
 impl Cluster {

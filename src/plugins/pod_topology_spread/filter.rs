@@ -4,9 +4,8 @@ use super::{Inclusion, PodTopologySpread, with_all_labels};
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{Code, Diagnosis, Incoming, PeerFilter, PreFilterAnswer, Reason};
 
-const NO_LABEL: Reason = Reason::Text(
-    "node(s) didn't match pod topology spread constraints (missing required label)",
-);
+const NO_LABEL: Reason =
+    Reason::Text("node(s) didn't match pod topology spread constraints (missing required label)");
 const UNEVEN: Reason = Reason::Text("node(s) didn't match pod topology spread constraints");
 
 /// Up to this many nodes are asked one by one; more go by domain.
@@ -62,7 +61,10 @@ impl PeerFilter for PodTopologySpread {
             let uneven = |pods: i64| pods + itself - least > constraint.max_skew;
             let mut hit = NodeSet::new();
             if left.is_at_most(ONE_BY_ONE) || uneven(0) {
-                for node in left.iter().filter(|&node| uneven(counts.of(key.value(node)))) {
+                for node in left
+                    .iter()
+                    .filter(|&node| uneven(counts.of(key.value(node))))
+                {
                     hit.insert(node);
                 }
             } else {

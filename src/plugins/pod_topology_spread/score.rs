@@ -37,6 +37,12 @@ impl PeerScore for PodTopologySpread {
                 counts.for_each(key, |value, pods| {
                     worth[value.index()] = score_for(pods, constraint, weight);
                 });
+                // A node without the label and one with an empty value are in one domain.
+                if let Some(empty) = key.value_id("") {
+                    let without = inclusion.pods_without(constraint, cluster, &counting);
+                    worth[empty.index()] =
+                        score_for(counts.of(empty) + without, constraint, weight);
+                }
                 Worth::ByValue(worth)
             };
             worth.add_to(&mut sums, key, &scored);
@@ -97,13 +103,18 @@ fn per_node(constraint: &Constraint<'_>, key: &TopologyKey, scored: &NodeSet) ->
     Worth::ByNode(with_pods.collect(), score_for(0, constraint, weight))
 }
 
-/// How many domains the nodes are in; those without the label are one.
+/// How many domains the nodes are in; those without the label are in that of the empty value.
 fn domains(key: &TopologyKey, nodes: &NodeSet) -> usize {
     let mut seen = vec![false; key.value_slots() + 1];
-    let without = key.value_slots();
+    let empty = key.value_id("").map(ValueId::index);
+    let without = empty.unwrap_or(key.value_slots());
     for node in nodes.iter() {
         let value = key.value(node);
-        let place = if value == ValueId::NONE { without } else { value.index() };
+        let place = if value == ValueId::NONE {
+            without
+        } else {
+            value.index()
+        };
         seen[place] = true;
     }
     seen.into_iter().filter(|&seen| seen).count()

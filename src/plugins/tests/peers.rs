@@ -31,10 +31,10 @@ use crate::plugins::testing::peers::spread::NaivePodTopologySpread;
 use crate::plugins::testing::peers::{
     Filtering, Peers, Scoring, SpreadConstraint, Workload, arbitrary,
 };
-use crate::plugins::{DefaultConstraint, InterPodAffinity, PodTopologySpread};
 use crate::plugins::testing::plain::{
     PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
 };
+use crate::plugins::{DefaultConstraint, InterPodAffinity, PodTopologySpread};
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
@@ -427,11 +427,14 @@ fn the_plugins_answer_as_kube_scheduler() {
         let line: Value = serde_json::from_str(line).unwrap();
         let args = &line["args"];
         let affinity = InterPodAffinity::new(
-            args["InterPodAffinity"]["hardPodAffinityWeight"].as_i64().unwrap(),
+            args["InterPodAffinity"]["hardPodAffinityWeight"]
+                .as_i64()
+                .unwrap(),
             args["InterPodAffinity"]["ignorePreferredTermsOfExistingPods"] == json!(true),
         );
         let spread = &args["PodTopologySpread"];
-        let honors = |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
+        let honors =
+            |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
         let spread = if spread["defaultingType"] == "List" {
             PodTopologySpread::with_defaults(
                 (list(&spread["defaultConstraints"]).iter())
@@ -460,7 +463,9 @@ fn the_plugins_answer_as_kube_scheduler() {
                 let answer = &asked["answers"][plugin.name()];
                 let scored: Vec<(&'static str, NodeSet)> = ["feasible", "subset"]
                     .into_iter()
-                    .filter(|which| !answer[which].is_null() && answer[which]["preScore"].is_string())
+                    .filter(|which| {
+                        !answer[which].is_null() && answer[which]["preScore"].is_string()
+                    })
                     .map(|which| {
                         let mut nodes: NodeSet = (list(&asked["subset"]).iter())
                             .filter_map(|name| cluster.node_id(name.as_str().unwrap()))

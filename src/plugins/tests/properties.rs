@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::cluster::{PeerId, Cluster, Keep, NodeId, NodeSet};
+use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId};
 use crate::framework::{Diagnosis, Evaluation, Profile, Reason};
 use crate::model::{CompiledPod, PodShape};
 use crate::plugins::default_profile;
@@ -288,7 +288,13 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                 pair.uids += 1;
                 pod.uid = format!("placed-{}", pair.uids);
                 let waiting: CompiledPod = pod.compiled("", 1);
-                (pair.cluster).assume(&waiting.reference, pod.priority, &waiting.placed, PeerId::default(), node);
+                (pair.cluster).assume(
+                    &waiting.reference,
+                    pod.priority,
+                    &waiting.placed,
+                    PeerId::default(),
+                    node,
+                );
                 if confirmed {
                     pair.cluster.confirm(&pod.compiled(&node_name(at), 2));
                 }
@@ -318,7 +324,13 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                             uids += 1;
                             pod.uid = format!("placed-{uids}");
                             let waiting = pod.compiled("", 1);
-                            cluster.assume(&waiting.reference, 0, &waiting.placed, PeerId::default(), node);
+                            cluster.assume(
+                                &waiting.reference,
+                                0,
+                                &waiting.placed,
+                                PeerId::default(),
+                                node,
+                            );
                             world.placed.insert(pod.uid.clone(), (node_name(at), pod));
                         }
                     }
