@@ -1,6 +1,7 @@
 //! A control plane of its own for a test or a load run: etcd and kube-apiserver, with kube-controller-manager if asked.
 
 pub mod binaries;
+mod gobuild;
 pub mod ports;
 pub mod process;
 mod schedulers;
