@@ -82,9 +82,7 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts a control plane and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let binaries = tokio::task::spawn_blocking(Binaries::ensure)
-            .await
-            .context("the search for the control plane's programs panicked")??;
+        let binaries = binaries::search(Binaries::ensure).await?;
         let mut attempt = 1;
         loop {
             match Self::start_once(&options, &binaries).await {

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tokio::sync::oneshot;
 
 use super::gobuild::{Bundle, Program};
 
@@ -59,6 +60,16 @@ pub fn end_to_end_tests() -> Result<PathBuf> {
 /// kwok, which plays the kubelets of nodes that exist only as objects; it is built the first time.
 pub fn kwok() -> Result<PathBuf> {
     Ok(KWOK.ensure()?.join("kwok"))
+}
+
+/// Waits for programs that may have to be built first.
+///
+/// The search gets a thread that is not the runtime's: for one of those a runtime waits when it ends, and a program
+/// that is interrupted would not end before the build.
+pub(crate) async fn search<T: Send + 'static>(look: fn() -> Result<T>) -> Result<T> {
+    let (sender, found) = oneshot::channel();
+    std::thread::spawn(move || sender.send(look()));
+    found.await.context("the search for programs panicked")?
 }
 
 /// Paths of the programs of a control plane.
