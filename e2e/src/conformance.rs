@@ -2,7 +2,7 @@
 //!
 //! The control plane is real, the nodes are not: kwok plays their kubelets (`e2e/kwok/stages.yaml`), so that pods run
 //! and end. The tests change nodes and count what is in the cluster, therefore they run one at a time. Each runs in a
-//! process of its own: so its result is known as soon as it is over, and one that hangs takes no other along.
+//! process of its own, so that its result is known as soon as it is over.
 
 mod cluster;
 pub mod options;

@@ -123,12 +123,28 @@ impl Suite {
             "--ginkgo.no-color".to_owned(),
         ];
         let mut process = Process::start("e2e.test", &self.program, args, &log)?;
-        let code = process.wait(TEST_LIMIT + CLEANUP_LIMIT).await?;
-        let text = std::fs::read(&report)
-            .with_context(|| format!("e2e.test ended with exit code {code} and left no report"))
-            .with_context(|| process.tail(15))?;
-        read_report(&text, test)
+        let ended = process.wait(TEST_LIMIT + CLEANUP_LIMIT).await;
+        let Ok(text) = std::fs::read(&report) else {
+            return Ok(Verdict::Failed(match ended {
+                Ok(code) => format!("e2e.test ended with exit code {code} and no report"),
+                Err(error) => format!("{error:#}"),
+            }));
+        };
+        Ok(match read_report(&text, test)? {
+            Verdict::Failed(reason) => Verdict::Failed(match last_refusal(&process.output()) {
+                Some(refusal) => format!("{refusal}\n{reason}"),
+                None => reason,
+            }),
+            verdict => verdict,
+        })
     }
+}
+
+/// What the scheduler last said about a pod that it did not place: after a failure the tests print all events.
+fn last_refusal(log: &str) -> Option<&str> {
+    const REASON: &str = " FailedScheduling: ";
+    let line = log.lines().rfind(|line| line.contains(REASON))?;
+    line.split_once(REASON).map(|(_, message)| message)
 }
 
 /// The scheduling tests in what `--list-tests` prints: lines of a place in the source, a colon and a name.

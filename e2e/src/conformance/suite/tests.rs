@@ -59,3 +59,14 @@ fn a_report_tells_what_came_of_the_test() {
     check(&[&passed, broken], Some(Verdict::Failed("no nodes".into())));
     check(&[SETUP, OTHER], None);
 }
+
+#[test]
+fn the_last_refusal_is_found_in_the_events() {
+    let log = "\
+  I1121 06:27:08.098 27483 dump.go:53] At 0001-01-01 - event for a: { } FailedScheduling: 0/4 nodes are available: 1.
+  I1121 06:27:08.099 27483 dump.go:53] At 0001-01-01 - event for b: { } FailedScheduling: 0/4 nodes are available: 2.
+  I1121 06:27:08.100 27483 dump.go:53] At 0001-01-01 - event for c: { } Scheduled: Successfully assigned c to d
+";
+    assert_eq!(last_refusal(log), Some("0/4 nodes are available: 2."));
+    assert_eq!(last_refusal("nothing of the kind"), None);
+}
