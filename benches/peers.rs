@@ -131,7 +131,10 @@ const KINDS: &[Kind] = &[
         name: "soft spread (zone, hostname)",
         app: "softly",
         spec: || {
-            spread("softly", &[(ZONE, "ScheduleAnyway"), (HOSTNAME, "ScheduleAnyway")])
+            spread(
+                "softly",
+                &[(ZONE, "ScheduleAnyway"), (HOSTNAME, "ScheduleAnyway")],
+            )
         },
         namespaces: 1,
     },
@@ -234,7 +237,8 @@ impl Bench {
         let first = self.next;
         self.next += BATCH;
         for number in first..self.next {
-            self.engine.apply(Change::Pod(Box::new(pod(kind, number, ""))), NOW);
+            self.engine
+                .apply(Change::Pod(Box::new(pod(kind, number, ""))), NOW);
         }
         let start = Instant::now();
         let effects = self.engine.run(NOW, BATCH);
@@ -261,7 +265,10 @@ fn median(times: &mut [f64]) -> f64 {
 
 fn measure(nodes: usize, running: usize) {
     println!("{nodes} nodes, {running} running pods: microseconds per decision");
-    println!("  {:32} {:>8} {:>8} {:>10}", "pods", "least", "median", "of basic");
+    println!(
+        "  {:32} {:>8} {:>8} {:>10}",
+        "pods", "least", "median", "of basic"
+    );
     let mut basic = Bench::new(nodes, running, &KINDS[0]);
     for kind in KINDS {
         let mut bench = Bench::new(nodes, running, kind);

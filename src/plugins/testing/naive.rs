@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::peers::{Labels, Workload};
 use super::peers::affinity::NaiveInterPodAffinity;
 use super::peers::spread::NaivePodTopologySpread;
 use super::peers::{Filtering, Scoring};
+use super::peers::{Labels, Workload};
 use super::plain::{Amounts, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration};
 
 const MIB: i64 = 1024 * 1024;
@@ -264,7 +264,11 @@ impl World {
                 Scoring::Skip => {}
                 Scoring::Error(text) => panic!("{plugin}: {text}"),
                 Scoring::Scores(by_node) => {
-                    add(plugin, 2, feasible.iter().map(|name| by_node[name].1).collect());
+                    add(
+                        plugin,
+                        2,
+                        feasible.iter().map(|name| by_node[name].1).collect(),
+                    );
                 }
             }
         }

@@ -306,8 +306,17 @@ fn cluster(line: &Value, spread: &PodTopologySpread) -> Cluster {
         ("statefulSets", "StatefulSet"),
     ] {
         for one in list(&line[field]) {
-            let (namespace, name) = (text(&one["metadata"]["namespace"]), text(&one["metadata"]["name"]));
-            own(&mut cluster, kind, &namespace, &name, Some(&one["spec"]["selector"]));
+            let (namespace, name) = (
+                text(&one["metadata"]["namespace"]),
+                text(&one["metadata"]["name"]),
+            );
+            own(
+                &mut cluster,
+                kind,
+                &namespace,
+                &name,
+                Some(&one["spec"]["selector"]),
+            );
         }
     }
     cluster
@@ -334,7 +343,8 @@ pub(super) fn own(
         pairs(selector).map(|labels| LabelSelector::of(labels.iter().map(equal).collect()))
     };
     let by_selector = |selector: &Value| {
-        let selector: Option<api::LabelSelector> = serde_json::from_value(selector.clone()).unwrap();
+        let selector: Option<api::LabelSelector> =
+            serde_json::from_value(selector.clone()).unwrap();
         LabelSelector::compile(selector.as_ref()).ok()
     };
     let (kind, selector) = match kind {

@@ -14,9 +14,7 @@ use crate::plugins::default_profile;
 use crate::plugins::testing::arbitrary::{node, node_name, pod};
 use crate::plugins::testing::cases;
 use crate::plugins::testing::naive::{Answer, Verdict, World};
-use crate::plugins::testing::peers::arbitrary::{
-    in_company, in_topology, namespace, workloads,
-};
+use crate::plugins::testing::peers::arbitrary::{in_company, in_topology, namespace, workloads};
 use crate::plugins::testing::peers::{Labels, Peers, Workload};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 
@@ -200,7 +198,13 @@ impl Pair {
         let (namespace, name) = (&workload.namespace, &workload.name);
         let value = workload.json();
         let selector = there.then(|| value["spec"]["selector"].clone());
-        own(&mut self.cluster, &workload.kind, namespace, name, selector.as_ref());
+        own(
+            &mut self.cluster,
+            &workload.kind,
+            namespace,
+            name,
+            selector.as_ref(),
+        );
         (self.world.workloads).retain(|one| {
             (&one.kind, &one.namespace, &one.name) != (&workload.kind, namespace, name)
         });
@@ -405,13 +409,7 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                             uids += 1;
                             pod.uid = format!("placed-{uids}");
                             let waiting = pod.compiled("", 1);
-                            cluster.assume(
-                                &waiting.reference,
-                                0,
-                                &waiting.placed,
-                                peers,
-                                node,
-                            );
+                            cluster.assume(&waiting.reference, 0, &waiting.placed, peers, node);
                             world.placed.insert(pod.uid.clone(), (node_name(at), pod));
                         }
                     }
@@ -423,14 +421,7 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                             world.placed.remove(&uid);
                         }
                     }
-                    compare(
-                        &world,
-                        cluster,
-                        &profile,
-                        &asked[0],
-                        incoming,
-                        &mut kept[0],
-                    );
+                    compare(&world, cluster, &profile, &asked[0], incoming, &mut kept[0]);
                     let keep = if stays { Keep::Commit } else { Keep::RollBack };
                     (keep, ())
                 });
@@ -451,7 +442,11 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
     for which in 0..asked.len() {
         ask(&mut pair, &mut kept, which);
         // A fresh look must say the same as the one that followed the changes.
-        ask(&mut pair, &mut vec![Evaluation::default(); asked.len()], which);
+        ask(
+            &mut pair,
+            &mut vec![Evaluation::default(); asked.len()],
+            which,
+        );
     }
 }
 
