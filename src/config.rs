@@ -28,7 +28,7 @@ pub use args::{
     PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
     TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
 };
-pub use leader_election::LeaderElection;
+pub use leader_election::{ElectionProblem, LeaderElection};
 pub use plugins::{Expanded, PluginRef, PluginSet, Plugins};
 pub use points::{KNOWN_PLUGINS, KnownPlugin, Point, known};
 
@@ -178,11 +178,24 @@ impl Config {
     ///
     /// When it cannot be read, or anything in it is wrong; nothing of it counts then.
     pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+        Self::load_with(file, |election| election.problems())
+    }
+
+    /// Reads a file. `judge` lays over its election what counts instead, and tells what is wrong
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or anything in it is wrong; nothing of it counts then.
+    pub fn load_with(
+        file: &Path,
+        judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+    ) -> Result<Loaded, ConfigError> {
         let text = fs::read_to_string(file).map_err(|error| ConfigError {
             file: file.to_owned(),
             problems: vec![format!("cannot be read: {error}")],
         })?;
-        Self::parse(file, &text)
+        Self::parse_with(file, &text, judge)
     }
 
     /// Reads the text of a file, YAML or JSON.
@@ -191,6 +204,14 @@ impl Config {
     ///
     /// When anything in it is wrong.
     pub fn parse(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
+        Self::parse_with(file, text, |election| election.problems())
+    }
+
+    fn parse_with(
+        file: &Path,
+        text: &str,
+        judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+    ) -> Result<Loaded, ConfigError> {
         let failed = |problems| ConfigError {
             file: file.to_owned(),
             problems,
@@ -203,7 +224,7 @@ impl Config {
             Value::Null => Value::Object(serde_json::Map::new()),
             document => document,
         };
-        let (config, remarks) = read::read(&document).map_err(failed)?;
+        let (config, remarks) = read::read(&document, judge).map_err(failed)?;
         Ok(Loaded { config, remarks })
     }
 

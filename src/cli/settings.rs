@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::leader;
 use crate::config::{self, Config, LeaderElection, Loaded};
 use crate::framework::Profile;
 use crate::plugins;
@@ -22,16 +23,17 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Of the file, or of default profiles under these names.
-    pub(super) fn new(file: Option<&Path>, names: &[String]) -> Result<Self, anyhow::Error> {
+    /// Of the file, or of default profiles under these names; the flags count before the file.
+    pub(super) fn new(
+        file: Option<&Path>,
+        names: &[String],
+        flags: &leader::Flags,
+    ) -> Result<Self, anyhow::Error> {
         let loaded = match file {
-            Some(file) => Config::load(file)?,
+            Some(file) => Config::load_with(file, |election| flags.judge(election))?,
             None => Loaded {
                 config: Config {
-                    leader_election: LeaderElection {
-                        leader_elect: false,
-                        ..LeaderElection::default()
-                    },
+                    leader_election: flags.election()?,
                     profiles: names
                         .iter()
                         .map(|name| config::Profile::named(name))

@@ -10,7 +10,9 @@ use super::args::{Args, PluginConfig};
 use super::plugins::{PluginRef, PluginSet, Plugins};
 use super::points::{Point, known};
 use super::reader::{Fields, Problems, Reader};
-use super::{API_VERSION, ClientConnection, Config, LeaderElection, Profile, duration};
+use super::{
+    API_VERSION, ClientConnection, Config, ElectionProblem, LeaderElection, Profile, duration,
+};
 
 /// Plugins that were taken out of kube-scheduler before this version of the format.
 const REMOVED: &[&str] = &[
@@ -21,12 +23,15 @@ const REMOVED: &[&str] = &[
 ];
 
 /// The words of the configuration and the remarks on it, or everything that is wrong with it.
-pub(super) fn read(document: &Value) -> Result<(Config, Vec<String>), Vec<String>> {
+pub(super) fn read(
+    document: &Value,
+    judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+) -> Result<(Config, Vec<String>), Vec<String>> {
     let problems = Problems::default();
     let remarks = Problems::default();
     let config = Reader::root(document, &problems)
         .fields()
-        .map(|fields| configuration(fields, &remarks));
+        .map(|fields| configuration(fields, judge, &remarks));
     let found = problems.into_vec();
     match config {
         Some(config) if found.is_empty() => Ok((config, remarks.into_vec())),
@@ -34,7 +39,11 @@ pub(super) fn read(document: &Value) -> Result<(Config, Vec<String>), Vec<String
     }
 }
 
-fn configuration(mut fields: Fields<'_>, remarks: &Problems) -> Config {
+fn configuration(
+    mut fields: Fields<'_>,
+    judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+    remarks: &Problems,
+) -> Config {
     let problems = fields.problems;
     for (name, expected) in [
         ("apiVersion", API_VERSION),
@@ -102,7 +111,7 @@ fn configuration(mut fields: Fields<'_>, remarks: &Problems) -> Config {
             problems.add(&path, why);
         }
     }
-    let leader_election = leader_election(&mut fields);
+    let leader_election = leader_election(&mut fields, judge);
     let client_connection = client_connection(&mut fields, remarks);
     let profiles = profiles(&mut fields, remarks);
     fields.finish();
@@ -139,53 +148,67 @@ fn percentage(fields: &mut Fields<'_>, remarks: &Problems) -> Option<i32> {
     Some(value)
 }
 
-fn leader_election(fields: &mut Fields<'_>) -> LeaderElection {
+fn leader_election(
+    fields: &mut Fields<'_>,
+    judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+) -> LeaderElection {
     let mut election = LeaderElection::default();
-    let Some(mut inner) = fields.get("leaderElection").and_then(Reader::fields) else {
-        return election;
-    };
-    if let Some(elect) = flag(&mut inner, "leaderElect") {
-        election.leader_elect = elect;
+    let mut negative = Vec::new();
+    if let Some(mut inner) = fields.get("leaderElection").and_then(Reader::fields) {
+        if let Some(elect) = flag(&mut inner, "leaderElect") {
+            election.leader_elect = elect;
+        }
+        for (name, held) in durations(&mut election) {
+            let value = inner.get(name).and_then(|one| one.duration());
+            match value {
+                // Zero stands for the default, as upstream.
+                None | Some(0) => {}
+                Some(value) if value < 0 => {
+                    negative.push((name, value));
+                    *held = Duration::ZERO;
+                }
+                Some(value) => *held = Duration::from_nanos(value.unsigned_abs()),
+            }
+        }
+        for (name, held) in [
+            ("resourceLock", &mut election.resource_lock),
+            ("resourceName", &mut election.resource_name),
+            ("resourceNamespace", &mut election.resource_namespace),
+        ] {
+            if let Some(text) = inner.text(name) {
+                *held = text;
+            }
+        }
+        inner.finish();
     }
-    let mut negative = false;
-    for (name, held) in [
+    let mut found = judge(&mut election);
+    if election.leader_elect {
+        let zero: Vec<_> = (durations(&mut election).into_iter())
+            .filter_map(|(name, held)| held.is_zero().then_some(name))
+            .collect();
+        negative.retain(|(name, _)| zero.contains(name));
+        // What a negative duration compares to would only confuse.
+        if !negative.is_empty() {
+            found = Vec::new();
+        }
+        for (name, value) in negative {
+            let path = format!("leaderElection.{name}");
+            let why = "must be greater than zero";
+            fields.problems.invalid(&path, duration::format(value), why);
+        }
+    }
+    for (name, text) in found {
+        fields.problems.add(&format!("leaderElection.{name}"), text);
+    }
+    election
+}
+
+fn durations(election: &mut LeaderElection) -> [(&'static str, &mut Duration); 3] {
+    [
         ("leaseDuration", &mut election.lease_duration),
         ("renewDeadline", &mut election.renew_deadline),
         ("retryPeriod", &mut election.retry_period),
-    ] {
-        let value = inner.get(name).and_then(|one| one.duration());
-        match value {
-            // Zero stands for the default, as upstream.
-            None | Some(0) => {}
-            Some(value) if value < 0 => {
-                negative = true;
-                if election.leader_elect {
-                    let shown = duration::format(value);
-                    let path = inner.path_of(name);
-                    let why = "must be greater than zero";
-                    inner.problems.invalid(&path, shown, why);
-                }
-            }
-            Some(value) => *held = Duration::from_nanos(value.unsigned_abs()),
-        }
-    }
-    for (name, held) in [
-        ("resourceLock", &mut election.resource_lock),
-        ("resourceName", &mut election.resource_name),
-        ("resourceNamespace", &mut election.resource_namespace),
-    ] {
-        if let Some(text) = inner.text(name) {
-            *held = text;
-        }
-    }
-    // What a negative duration compares to would only confuse.
-    if !negative {
-        for (name, text) in election.problems() {
-            inner.problems.add(&inner.path_of(name), text);
-        }
-    }
-    inner.finish();
-    election
+    ]
 }
 
 fn client_connection(fields: &mut Fields<'_>, remarks: &Problems) -> ClientConnection {
