@@ -70,10 +70,29 @@ pub struct ClientConnection {
     pub accept_content_types: String,
     /// Kept, but JSON is sent.
     pub content_type: String,
-    /// Requests per second; 0 for no fixed limit. Kept, but the pace follows the API server.
+    /// Writes per second at most; 0 for no fixed limit: the pace follows the API server.
     pub qps: f64,
-    /// How many more may leave at once after a pause.
+    /// How many of them may leave at once after a pause.
     pub burst: i32,
+}
+
+/// A limit to requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    /// Requests per second.
+    pub qps: f64,
+    /// How many may leave at once after a pause.
+    pub burst: u32,
+}
+
+impl ClientConnection {
+    /// The limit, if there is one.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        (self.qps > 0.0).then_some(RateLimit {
+            qps: self.qps,
+            burst: self.burst.unsigned_abs(),
+        })
+    }
 }
 
 /// A profile: which plugins decide for a schedulerName, and how.

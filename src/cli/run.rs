@@ -82,6 +82,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             .await
             .map_err(Failure::Input)?;
         let leader_election = settings.election().clone();
+        let rate_limit = settings.rate_limit();
         let options = Options {
             client_config,
             profiles: settings.profiles,
@@ -89,6 +90,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             http_address,
             shown_config: settings.shown,
             leader_election: Some(leader_election),
+            rate_limit,
         };
         runtime::run(options).await.map_err(ended)
     });

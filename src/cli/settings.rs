@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::leader;
-use crate::config::{self, Config, LeaderElection, Loaded};
+use crate::config::{self, Config, LeaderElection, Loaded, RateLimit};
 use crate::framework::Profile;
 use crate::plugins;
 use crate::queue::Backoff;
@@ -67,6 +67,11 @@ impl Settings {
     /// How replicas agree on the one that schedules.
     pub(super) fn election(&self) -> &LeaderElection {
         &self.loaded.config.leader_election
+    }
+
+    /// How many writes per second there may be.
+    pub(super) fn rate_limit(&self) -> Option<RateLimit> {
+        self.loaded.config.client_connection.rate_limit()
     }
 
     /// Says in one line what was accepted and has no effect.

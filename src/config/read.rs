@@ -14,6 +14,10 @@ use super::{
     API_VERSION, ClientConnection, Config, ElectionProblem, LeaderElection, Profile, duration,
 };
 
+/// kube-scheduler's defaults of `clientConnection`.
+const DEFAULT_QPS: f64 = 50.0;
+const DEFAULT_BURST: i32 = 100;
+
 /// Plugins that were taken out of kube-scheduler before this version of the format.
 const REMOVED: &[&str] = &[
     "AzureDiskLimits",
@@ -227,23 +231,29 @@ fn client_connection(fields: &mut Fields<'_>, remarks: &Problems) -> ClientConne
     let content_type = content_type("contentType");
     let qps = inner.get("qps").and_then(|one| one.number());
     let burst = inner.get("burst").and_then(|one| one.integer());
-    let (qps, burst) = (qps.unwrap_or(0.0).max(0.0), burst.unwrap_or(0));
+    let (qps, burst) = (qps.unwrap_or(0.0), burst.unwrap_or(0));
     if burst < 0 {
         let path = inner.path_of("burst");
         inner.problems.invalid(&path, burst, "must be non-negative");
     }
-    for (name, given) in [("qps", qps > 0.0), ("burst", burst > 0)] {
-        if given {
-            let why = "has no effect: the pace follows the answers of the API server";
-            remarks.add(&inner.path_of(name), why);
-        }
+    // A negative rate is no limit, as with client-go. kube-scheduler's defaults are in files that
+    // nobody has thought about, and are no limit either.
+    let given = qps != 0.0 || burst != 0;
+    let rate = if qps == 0.0 { DEFAULT_QPS } else { qps };
+    let at_once = if burst == 0 { DEFAULT_BURST } else { burst };
+    let limited = rate > 0.0 && (rate, at_once) != (DEFAULT_QPS, DEFAULT_BURST);
+    if given && !limited && qps >= 0.0 {
+        let why = "has no effect: kube-scheduler's default rate stands for no fixed limit, and the \
+                   pace follows the answers of the API server";
+        let name = if qps > 0.0 { "qps" } else { "burst" };
+        remarks.add(&inner.path_of(name), why);
     }
     let connection = ClientConnection {
         kubeconfig: inner.text("kubeconfig").unwrap_or_default(),
         accept_content_types,
         content_type,
-        qps,
-        burst: if burst == 0 && qps > 0.0 { 100 } else { burst },
+        qps: if limited { rate } else { 0.0 },
+        burst: if limited { at_once } else { 0 },
     };
     inner.finish();
     connection
