@@ -25,6 +25,8 @@ const BIND_CONNECTIONS: usize = 256;
 const CALL_CONNECTIONS: usize = 16;
 /// How long status patches and events that still wait are written when stopping.
 const LINGER: Duration = Duration::from_secs(3);
+/// The same when another replica may be waiting for the lease: until then nobody schedules.
+const HANDOVER: Duration = Duration::from_millis(500);
 
 /// A running scheduler.
 pub struct Scheduler {
@@ -197,7 +199,8 @@ impl Scheduler {
         }
         if drained {
             let rest = futures::future::join_all(self.lanes);
-            if tokio::time::timeout(LINGER, rest).await.is_err() {
+            let linger = (self.campaign.as_ref()).map_or(LINGER, |_| HANDOVER);
+            if tokio::time::timeout(linger, rest).await.is_err() {
                 tracing::warn!("some events were not written in time");
             }
         }
