@@ -273,7 +273,13 @@ fn count(nodes: usize, kind: Kind) {
         evaluation.filter(&profile, &shape, &cluster);
         evaluation.score(&profile, &shape, &cluster);
         if let Some(choice) = evaluation.choose(&cluster, number as u64) {
-            cluster.assume(&pod.reference, 0, &pod.placed, PeerId::default(), choice.node);
+            cluster.assume(
+                &pod.reference,
+                0,
+                &pod.placed,
+                PeerId::default(),
+                choice.node,
+            );
         }
         touched += evaluation.touched() - before;
     }
