@@ -271,7 +271,7 @@ impl<K: Source> Watch<K> {
             Ended::Relist => self.streaming = false,
             Ended::Broken => self.streaming &= !self.synced,
         }
-        self.listing = None;
+        self.break_off_list();
     }
 
     async fn follow(
@@ -365,7 +365,13 @@ impl<K: Source> Watch<K> {
         if self.synced {
             self.metrics.relisted();
         }
+        self.break_off_list();
         self.listing = Some(HashSet::with_capacity(self.known.len()));
+    }
+
+    /// The engine was told of what a list had that never ended: it exists as far as we know.
+    fn break_off_list(&mut self) {
+        self.known.extend(self.listing.take().into_iter().flatten());
     }
 
     fn listed(&mut self, object: Watched<K>) {
@@ -380,9 +386,12 @@ impl<K: Source> Watch<K> {
     /// What was known and is not in the list is gone: its deletion was missed.
     fn end_list(&mut self) {
         let listed = self.listing.take().unwrap_or_default();
-        for identity in self.known.difference(&listed) {
+        let mut gone: Vec<_> = self.known.difference(&listed).cloned().collect();
+        // The order is that of a hash; the engine is to be told the same in the same order.
+        gone.sort_unstable();
+        for identity in gone {
             self.mailbox
-                .change(K::subject(identity.clone()), K::gone(identity.clone()));
+                .change(K::subject(identity.clone()), K::gone(identity));
         }
         self.known = listed;
         self.synced = true;
@@ -433,3 +442,6 @@ impl<K: Source> Watch<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
