@@ -207,10 +207,11 @@ impl<K: Source> Watch<K> {
             metrics,
             known: HashSet::new(),
             listing: None,
-            // The first list is streamed, which spares the server; it may be a little old, but
-            // nothing is known yet that it could contradict. Every later one asks for the newest
-            // state, because what it lacks counts as deleted.
-            streaming: true,
+            // A list that is streamed spares the server and may be a little old. That is good enough
+            // for a standby that knows nothing yet. Decisions need the newest state, or else they
+            // give away the room of what another life of this scheduler bound last, and what a
+            // later list lacks counts as deleted.
+            streaming: !counts,
             stream: (false, 0),
             synced: false,
             settled: false,

@@ -78,3 +78,17 @@ fn what_only_a_list_that_broke_off_had_is_gone() {
     told.list("c.");
     assert_eq!(told.mail(), ["-a", "-b", "+c", "synced"]);
 }
+
+/// What another life has bound last may be missing from a list that is streamed.
+#[test]
+fn only_a_list_that_does_not_count_is_streamed() {
+    assert!(!Told::new(true).watch.begin_stream());
+    let mut standby = Told::new(false);
+    assert!(standby.watch.begin_stream());
+    standby.list("a.");
+    standby.watch.end_stream(Ended::Relist);
+    standby.watch.lead();
+    assert!(!standby.watch.begin_stream());
+    standby.list("a.");
+    assert_eq!(standby.mail(), ["+a", "synced"]);
+}
