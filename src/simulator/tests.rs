@@ -6,10 +6,19 @@ mod faults;
 mod news;
 mod objects;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Time;
+
+impl ApiServer {
+    /// All objects of a kind, to whom nothing goes wrong.
+    pub(crate) fn objects(&self, kind: &Kind) -> Vec<Arc<Object>> {
+        self.table(kind).objects().values().cloned().collect()
+    }
+}
 
 struct Cluster(ApiServer, u64);
 
