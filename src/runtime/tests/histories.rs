@@ -28,6 +28,8 @@ use crate::plugins::testing::naive::{Answer, Verdict};
 use crate::telemetry::metrics::Metrics;
 
 const HISTORIES: u64 = 1000;
+/// Steps of Berth's between two deeds of others.
+const STEPS: u64 = 12;
 
 struct History {
     world: World,
@@ -48,33 +50,41 @@ impl History {
         for _ in 0..3 {
             world.create_node();
         }
-        let replicas = if elected { 2 } else { 1 };
-        Self {
-            berths: (0..replicas)
-                .map(|_| Berth::new(&metrics, elected))
-                .collect(),
+        for _ in 0..2 + world.dice.below(5) {
+            world.create_pod();
+        }
+        let mut history = Self {
+            berths: Vec::new(),
             election: elected.then(Election::default),
             world,
             metrics,
             quiet,
+        };
+        for _ in 0..if elected { 2 } else { 1 } {
+            let berth = history.born();
+            history.berths.push(berth);
         }
+        history
     }
 
     fn live(&mut self) {
-        let rounds = 20 + self.world.dice.below(40);
+        let rounds = 10 + self.world.dice.below(30);
         // Over all seeds, there is a restart at every step.
-        let restart = self.world.dice.below(rounds * 6);
+        let restart = self.world.dice.below(rounds * STEPS);
         let mut steps = 0;
         for _ in 0..rounds {
             if self.world.dice.chance(60) {
-                let millis = *self.world.dice.one_of(&[1, 50, 400, 1000, 3000, 12_000]);
+                let millis = *self
+                    .world
+                    .dice
+                    .one_of(&[1, 50, 400, 1000, 1000, 3000, 12_000]);
                 self.world.pass(Duration::from_millis(millis));
             }
-            if self.world.dice.chance(50) {
+            for _ in 0..self.world.dice.below(4) {
                 self.world.meddle(self.quiet);
                 self.world.observe();
             }
-            for _ in 0..6 {
+            for _ in 0..STEPS {
                 if steps == restart {
                     self.restart();
                 }
@@ -91,7 +101,7 @@ impl History {
             let sent = self.world.late.remove(0);
             let _ = self.world.arrive(&sent, true);
         }
-        if self.world.dice.chance(1) {
+        if self.world.rarely() {
             self.restart();
         }
         let berth = self.world.dice.index(self.berths.len());

@@ -32,8 +32,11 @@ struct Call {
     /// When the next step may be taken.
     due: Time,
     basis: Basis,
+    life: u64,
     /// Whether one of its requests was carried out, which is not for Berth to know.
     done: bool,
+    /// Whether the last one certainly was not.
+    refused: bool,
 }
 
 enum Stage {
@@ -56,6 +59,7 @@ struct Told {
 }
 
 pub(super) struct Berth {
+    life: u64,
     pub(super) engine: Engine,
     mailbox: Arc<Mailbox>,
     pods: Stream<api::Pod>,
@@ -70,10 +74,11 @@ pub(super) struct Berth {
 }
 
 impl Berth {
-    pub(super) fn new(metrics: &Arc<Metrics>, election: bool) -> Self {
+    pub(super) fn new(life: u64, metrics: &Arc<Metrics>, election: bool) -> Self {
         let mailbox = Arc::new(Mailbox::default());
         let unsynced = Unsynced::new(2, &mailbox);
         Self {
+            life,
             engine: Engine::new(Setup {
                 profiles: vec![default_profile("berth")],
                 backoff: Backoff::default(),
@@ -125,7 +130,10 @@ impl Berth {
 
     /// Everything that can be done now.
     pub(super) fn settle(&mut self, world: &mut World) {
-        for _ in 0..30 {
+        let mut idle = 0;
+        // A stream takes some steps that do nothing but lead to the next one.
+        while idle < 5 {
+            let before = (world.server.version(), self.news(), self.calls.len());
             self.pods.poll(world);
             self.nodes.poll(world);
             self.drive(world, 10);
@@ -135,9 +143,18 @@ impl Berth {
             for call in (0..self.calls.len()).rev() {
                 self.advance(world, call);
             }
-            world.observe();
+            if (world.server.version(), self.news(), self.calls.len()) == before {
+                idle += 1;
+            } else {
+                idle = 0;
+                world.observe();
+            }
         }
         self.agrees();
+    }
+
+    fn news(&self) -> (u64, u64) {
+        (self.pods.version(), self.nodes.version())
     }
 
     // === The engine ===
@@ -172,6 +189,7 @@ impl Berth {
         match action {
             Action::Bind { node } => {
                 world.note(format!("decided: {} to {node}", pod.name));
+                world.decided(self.life, self.told.basis);
                 self.told.decided(world, id, &pod, &node);
                 let order = BindOrder { id, pod, node };
                 self.calls.push(Call {
@@ -180,7 +198,9 @@ impl Berth {
                     stage: Stage::Todo(Next::Send(Duration::ZERO)),
                     due: world.now,
                     basis: self.told.basis,
+                    life: self.life,
                     done: false,
+                    refused: false,
                 });
             }
             Action::PatchStatus(patch) => {
@@ -262,13 +282,20 @@ impl Berth {
                 };
                 call.open.read(&answer).1
             }
-            Stage::Answered(answer) => call.open.answered(&answer),
+            Stage::Answered(answer) => {
+                call.refused = match &answer {
+                    Ok(reply) => matches!(reply.status.as_u16(), 403 | 429),
+                    Err(fault) => matches!(fault, Fault::Fenced),
+                };
+                call.open.answered(&answer)
+            }
             Stage::Todo(Next::End(_)) => unreachable!("an end is the end"),
         };
         match next {
             Next::End(outcome) => {
-                let Call { order, done, .. } = self.calls.remove(index);
-                world.ended(&order.pod, &order.node, &outcome, done);
+                let call = self.calls.remove(index);
+                let (order, facts) = (call.order, (call.done, call.refused));
+                world.ended(&order.pod, &order.node, &outcome, facts);
                 self.mailbox.outcome(order.id, outcome);
             }
             Next::Send(pause) | Next::Read(pause) => {
@@ -313,6 +340,7 @@ impl Berth {
 impl Call {
     fn sent(&self) -> Sent {
         Sent {
+            life: self.life,
             pod: PodRef::clone(&self.order.pod),
             node: self.order.node.to_string(),
             body: self.open.body(),

@@ -45,8 +45,13 @@ impl History {
         }
     }
 
+    pub(super) fn born(&mut self) -> Berth {
+        self.world.lives += 1;
+        Berth::new(self.world.lives, &self.metrics, self.election.is_some())
+    }
+
     fn begin_anew(&mut self, berth: usize) {
-        self.berths[berth] = Berth::new(&self.metrics, self.election.is_some());
+        self.berths[berth] = self.born();
     }
 
     /// Lets the lease find another holder.

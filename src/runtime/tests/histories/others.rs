@@ -9,7 +9,7 @@ use crate::plugins::testing::plain::{PlainContainer, PlainNode, PlainPod, PlainT
 use crate::simulator::{Kind, Part, PatchType, Request, Verb};
 
 /// Few names, so that they come again.
-const POD_NAMES: u64 = 7;
+const POD_NAMES: u64 = 9;
 const NODE_NAMES: u64 = 4;
 const GIB: i64 = 1 << 30;
 
@@ -31,14 +31,14 @@ impl World {
     /// Somebody does something. `quiet`: nothing that takes room from under Berth's decisions.
     pub(super) fn meddle(&mut self, quiet: bool) {
         match self.dice.below(if quiet { 62 } else { 100 }) {
-            0..30 => self.create_pod(),
-            30..38 => self.delete_pod(),
-            38..44 => self.recreate_pod(),
-            44..50 => self.finish_pod(),
-            50..53 => self.relabel_pod(),
-            53..56 => self.tolerate(),
-            56..58 => self.ungate(),
-            58..60 => self.compact(),
+            0..24 => self.create_pod(),
+            24..31 => self.delete_pod(),
+            31..41 => self.recreate_pod(),
+            41..49 => self.finish_pod(),
+            49..52 => self.relabel_pod(),
+            52..54 => self.tolerate(),
+            54..56 => self.ungate(),
+            56..60 => self.compact(),
             60..62 => self.create_node(),
             62..72 => self.bind_elsewhere(),
             72..76 => self.create_node(),
@@ -104,7 +104,7 @@ impl World {
         pod
     }
 
-    fn create_pod(&mut self) {
+    pub(super) fn create_pod(&mut self) {
         let name = format!("p{}", self.dice.below(POD_NAMES));
         let plain = self.plain_pod();
         // Pods of another scheduler take room as well.

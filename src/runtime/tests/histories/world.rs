@@ -36,6 +36,8 @@ pub(super) struct Basis {
 /// A bind that was sent and has not arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
+    /// Which of Berth's lives has sent it.
+    pub(super) life: u64,
     pub(super) pod: PodRef,
     pub(super) node: String,
     pub(super) body: Value,
@@ -55,6 +57,9 @@ pub(super) struct World {
     pub(super) pod_states: BTreeMap<String, Vec<(u64, PlainPod)>>,
     /// Where each pod was bound when it was first seen bound.
     bound: BTreeMap<String, String>,
+    /// The version of the last bind of each of Berth's lives, but for those that were late.
+    last_binds: BTreeMap<u64, u64>,
+    pub(super) lives: u64,
     /// When somebody else last changed a node, and put a pod on it.
     edited: BTreeMap<String, u64>,
     burdened: BTreeMap<String, u64>,
@@ -66,7 +71,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let config = Config {
-            window: *dice.one_of(&[8, 32, 1024]),
+            window: *dice.one_of(&[4, 16, 1024]),
             bookmark_every: Duration::from_secs(20),
             seed: dice.next(),
             ..Config::default()
@@ -92,6 +97,8 @@ impl World {
             node_states: BTreeMap::new(),
             pod_states: BTreeMap::new(),
             bound: BTreeMap::new(),
+            last_binds: BTreeMap::new(),
+            lives: 0,
             edited: BTreeMap::new(),
             burdened: BTreeMap::new(),
             late: Vec::new(),
@@ -207,6 +214,7 @@ impl World {
             self.burdened.insert(node.clone(), version);
             return (answer, true);
         }
+        self.last_binds.insert(sent.life, version);
         let changed = |at: &BTreeMap<String, u64>, seen: u64| {
             at.get(node).is_some_and(|version| *version > seen)
         };
@@ -223,9 +231,25 @@ impl World {
         (answer, true)
     }
 
-    /// What Berth takes for the outcome of a bind has to be what came of it; `done` says whether one
-    /// of its requests was carried out.
-    pub(super) fn ended(&mut self, pod: &PodRef, node: &str, outcome: &Outcome, done: bool) {
+    /// Whoever decides has to have seen what other lives have bound.
+    pub(super) fn decided(&self, life: u64, basis: Basis) {
+        for (other, version) in &self.last_binds {
+            assert!(
+                *other == life || *version <= basis.pods,
+                "life {life} decides on {basis:?} without what life {other} bound at {version}"
+            );
+        }
+    }
+
+    /// What Berth takes for the outcome of a bind has to be what came of it. `done` says whether one
+    /// of its requests was carried out, `refused` whether the last one certainly was not.
+    pub(super) fn ended(
+        &mut self,
+        pod: &PodRef,
+        node: &str,
+        outcome: &Outcome,
+        (done, refused): (bool, bool),
+    ) {
         self.note(format!("bind of {} to {node} ended: {outcome:?}", pod.name));
         let exists = |uid: &str| {
             let mut all = self.list(pods()).into_iter();
@@ -237,7 +261,13 @@ impl World {
                 Some(node),
                 "a bind that was not done counts as done"
             ),
-            Outcome::Failed(_) => assert!(!done, "a bind that was done counts as failed"),
+            Outcome::Failed(_) => {
+                let held = self.bound.get(&*pod.uid).map(String::as_str);
+                assert!(
+                    !done && (refused || held != Some(node)),
+                    "a bind that was done counts as failed"
+                );
+            }
             Outcome::PodGone => assert!(!exists(&pod.uid), "a pod that exists counts as gone"),
         }
     }
