@@ -130,9 +130,11 @@ impl Berth {
 
     /// Everything that can be done now.
     pub(super) fn settle(&mut self, world: &mut World) {
-        let mut idle = 0;
+        let (mut idle, mut rounds) = (0, 0);
         // A stream takes some steps that do nothing but lead to the next one.
         while idle < 5 {
+            rounds += 1;
+            assert!(rounds < 1000, "it does not come to rest");
             let before = (world.server.version(), self.news(), self.calls.len());
             self.pods.poll(world);
             self.nodes.poll(world);
