@@ -126,3 +126,6 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     tracing::info!("stopped");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Fails unless the parts of the engine agree with each other.
-    fn audit(&self) {
+    pub(crate) fn audit(&self) {
         self.queue.audit();
         self.cluster.audit();
         assert_eq!(
