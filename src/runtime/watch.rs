@@ -1,5 +1,7 @@
 //! The watches: lists and events of one kind, decoded one by one and put into the mailbox.
 
+mod source;
+
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +16,13 @@ use kube::{Api, Client};
 use super::http::ReadyFlag;
 use super::lease::Leadership;
 use super::mailbox::{Mailbox, Subject};
-use crate::api::{Kind, Meta, Namespace, Node, Pod, PriorityClass, Watched};
+use crate::api::{
+    Kind, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
+    StatefulSet, Watched,
+};
 use crate::engine::Change;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
+use source::Source;
 
 /// How long the server keeps a watch open. Short enough that a connection that died silently is
 /// noticed soon; long enough for a full initial list.
@@ -43,9 +49,11 @@ type Start = fn(Client, Arc<Mailbox>, Arc<Unsynced>, Election, ReadyFlag, WatchM
 type Election = Option<tokio::sync::watch::Receiver<Leadership>>;
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is watched, with the name of its readiness check. A further kind is one line here and a
-/// [`Source`].
-const WATCHED: &[(&str, &str, Start)] = &[
+/// A kind, the name of its readiness check, and its watch.
+type WatchedKind = (&'static str, &'static str, Start);
+
+/// What is watched always. A further kind is one line here and a [`Source`].
+const WATCHED: &[WatchedKind] = &[
     (Pod::KIND, "watch-pods", start::<Pod>),
     (Node::KIND, "watch-nodes", start::<Node>),
     (Namespace::KIND, "watch-namespaces", start::<Namespace>),
@@ -56,20 +64,39 @@ const WATCHED: &[(&str, &str, Start)] = &[
     ),
 ];
 
-/// Starts every watch. With an election, decisions begin only when everything was listed again after
+/// What is watched for default spreading. There may be very many replica sets.
+const OWNERS: &[WatchedKind] = &[
+    (Service::KIND, "watch-services", start::<Service>),
+    (
+        ReplicationController::KIND,
+        "watch-replicationcontrollers",
+        start::<ReplicationController>,
+    ),
+    (ReplicaSet::KIND, "watch-replicasets", start::<ReplicaSet>),
+    (
+        StatefulSet::KIND,
+        "watch-statefulsets",
+        start::<StatefulSet>,
+    ),
+];
+
+/// Starts every watch; those of services and controllers if pods are spread by default. With an
+/// election, decisions begin only when everything was listed again after
 /// this replica became the leader: what its predecessor did last may not have been seen yet.
 pub(super) fn start_all(
     client: &Client,
     mailbox: &Arc<Mailbox>,
     metrics: &Metrics,
     election: &Election,
+    spreads_by_default: bool,
     mut ready: impl FnMut(&'static str) -> ReadyFlag,
 ) -> Vec<Task> {
+    let owners = if spreads_by_default { OWNERS } else { &[] };
     let unsynced = Arc::new(Unsynced {
-        left: AtomicUsize::new(WATCHED.len()),
+        left: AtomicUsize::new(WATCHED.len() + owners.len()),
         mailbox: Arc::clone(mailbox),
     });
-    (WATCHED.iter())
+    (WATCHED.iter().chain(owners))
         .map(|(kind, check, start)| {
             let (client, mailbox) = (client.clone(), Arc::clone(mailbox));
             start(
@@ -107,106 +134,6 @@ fn start<K: Source>(
         kind: std::marker::PhantomData,
     };
     Box::pin(watch.run(client, election))
-}
-
-/// A kind as a source of changes.
-trait Source: Kind {
-    /// Whether decisions can do without it: a server that forbids it (kube-scheduler's own rights
-    /// do not include it) delays nothing, and is asked again.
-    const OPTIONAL: bool = false;
-
-    /// Which objects; empty for all.
-    const FIELDS: &'static str = "";
-
-    /// What tells objects apart: uid or name.
-    fn identity(meta: &Meta) -> Box<str> {
-        meta.name.clone()
-    }
-    fn subject(identity: Box<str>) -> Subject;
-    fn changed(self) -> Change;
-    fn gone(identity: Box<str>) -> Change;
-    /// None for kinds that can be left out when one is unreadable.
-    fn unreadable(meta: &Meta, reason: String) -> Option<Change>;
-}
-
-impl Source for Pod {
-    const FIELDS: &'static str = "status.phase!=Succeeded,status.phase!=Failed";
-
-    fn identity(meta: &Meta) -> Box<str> {
-        meta.uid.clone()
-    }
-
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::Pod(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::Pod(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::PodGone(identity)
-    }
-
-    fn unreadable(meta: &Meta, reason: String) -> Option<Change> {
-        Some(Change::PodUnreadable(Box::new(meta.clone()), reason))
-    }
-}
-
-impl Source for Node {
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::Node(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::Node(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::NodeGone(identity)
-    }
-
-    fn unreadable(meta: &Meta, reason: String) -> Option<Change> {
-        Some(Change::NodeUnreadable(meta.name.clone(), reason))
-    }
-}
-
-impl Source for Namespace {
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::Namespace(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::Namespace(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::NamespaceGone(identity)
-    }
-
-    fn unreadable(_: &Meta, _: String) -> Option<Change> {
-        None
-    }
-}
-
-impl Source for PriorityClass {
-    const OPTIONAL: bool = true;
-
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::PriorityClass(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::PriorityClass(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::PriorityClassGone(identity)
-    }
-
-    fn unreadable(_: &Meta, _: String) -> Option<Change> {
-        None
-    }
 }
 
 /// The pauses between attempts to reach the server: short, since a scheduler that does not see the
@@ -366,7 +293,7 @@ impl<K: Source> Watch<K> {
                     if let watcher::Error::WatchStartFailed(kube::Error::Api(status))
                     | watcher::Error::InitialListFailed(kube::Error::Api(status)) = &error
                     {
-                        if K::OPTIONAL && status.is_forbidden() {
+                        if K::WITHOUT.is_some() && status.is_forbidden() {
                             self.settled();
                             tokio::time::sleep(FORBIDDEN_PAUSE).await;
                         }
@@ -402,8 +329,20 @@ impl<K: Source> Watch<K> {
             watcher::Error::WatchError(status) => status.message.clone(),
             other => other.to_string(),
         };
+        let forbidden = match error {
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.is_forbidden(),
+            _ => false,
+        };
+        let without = K::WITHOUT.filter(|_| forbidden);
         if std::mem::replace(&mut self.complained, true) {
             tracing::debug!(kind = K::KIND, reason, "watching still fails");
+        } else if let Some(without) = without {
+            tracing::warn!(
+                kind = K::KIND,
+                reason,
+                "watching is forbidden; scheduling goes on, but {without}"
+            );
         } else {
             tracing::warn!(
                 kind = K::KIND,
