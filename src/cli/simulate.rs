@@ -7,6 +7,7 @@
 mod admission;
 mod documents;
 mod input;
+mod label_keys;
 mod problems;
 mod report;
 mod scheduling;
