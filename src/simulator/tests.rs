@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod kinds;
+
 use serde_json::{Value, json};
 
 use super::*;
