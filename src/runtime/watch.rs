@@ -81,8 +81,8 @@ const OWNERS: &[WatchedKind] = &[
 ];
 
 /// Starts every watch; those of services and controllers if pods are spread by default. With an
-/// election, decisions begin only when everything was listed again after
-/// this replica became the leader: what its predecessor did last may not have been seen yet.
+/// election, decisions begin only when everything was listed again after this replica became the
+/// leader: what its predecessor did last may not have been seen yet.
 pub(super) fn start_all(
     client: &Client,
     mailbox: &Arc<Mailbox>,
