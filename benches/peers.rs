@@ -207,7 +207,8 @@ impl Bench {
                 "metadata": { "name": "served", "namespace": "team-0" },
                 "spec": { "selector": { "app": kind.app } },
             });
-            let _ = service;
+            let service = serde_json::from_value(service).expect("a service");
+            engine.apply(Change::Service(Box::new(service)), NOW);
         }
         for place in 0..nodes {
             engine.apply(Change::Node(Box::new(node(place))), NOW);

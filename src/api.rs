@@ -8,6 +8,7 @@ mod decode;
 mod meta;
 mod namespace;
 mod node;
+mod owners;
 mod pod;
 mod priority_class;
 mod selector;
@@ -17,6 +18,10 @@ pub use decode::Pairs;
 pub use meta::{Meta, OwnerReference};
 pub use namespace::Namespace;
 pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};
+pub use owners::{
+    ControllerSpec, ReplicaSet, ReplicationController, ReplicationControllerSpec, Service,
+    ServiceSpec, StatefulSet,
+};
 pub use pod::{
     Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
     NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec,

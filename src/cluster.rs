@@ -39,7 +39,7 @@ pub use taints::TaintIndex;
 pub use tally::{Domains, Tally};
 pub use topology::{KeyId, Topology, TopologyKey, ValueId};
 
-use crate::model::{CompiledPod, Labels, NodeModel, PlacedPod, PodPeers, PodRef};
+use crate::model::{CompiledPod, NodeModel, PlacedPod, PodRef};
 use images::ImageId;
 use owners::Owners;
 use pods::PodStore;
@@ -201,11 +201,6 @@ impl Cluster {
     /// Taken host ports.
     pub fn ports(&self) -> &PortIndex {
         &self.ports
-    }
-
-    /// Pods relative to pods.
-    pub fn peers(&self) -> &Peers {
-        &self.peers
     }
 
     /// Which nodes changed when.
@@ -503,30 +498,6 @@ impl Cluster {
             }
         }
         self.changes.record(node);
-    }
-}
-
-// === Pods relative to pods ===
-
-impl Cluster {
-    /// The class of a pod that waits, which counts it until [`Self::dismiss`].
-    pub fn adopt(&mut self, peers: &PodPeers) -> PeerId {
-        self.peers.adopt(peers, &self.slots)
-    }
-
-    /// A pod of the class no longer waits.
-    pub fn dismiss(&mut self, peers: PeerId) {
-        self.peers.release(peers);
-    }
-
-    /// Takes in a namespace's labels; None when it is gone.
-    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
-        self.peers.set_namespace(name, labels);
-    }
-
-    /// The labels that pods without constraints of their own are spread by.
-    pub fn set_default_spread_keys(&mut self, keys: Box<[Box<str>]>) {
-        self.peers.set_default_keys(keys);
     }
 }
 

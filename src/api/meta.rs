@@ -1,8 +1,8 @@
 //! The part of an object's metadata that is read.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::Pairs;
 use super::decode::or_default;
@@ -64,4 +64,31 @@ impl Meta {
             ..ObjectMeta::default()
         }
     }
+}
+
+/// What tells an object from others, without the rest.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Names {
+    name: Box<str>,
+    namespace: Box<str>,
+    uid: Box<str>,
+    resource_version: Box<str>,
+}
+
+impl From<Names> for Meta {
+    fn from(names: Names) -> Self {
+        Self {
+            name: names.name,
+            namespace: names.namespace,
+            uid: names.uid,
+            resource_version: names.resource_version,
+            ..Self::default()
+        }
+    }
+}
+
+/// Metadata of kinds of which no label is read.
+pub(super) fn names_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Meta, D::Error> {
+    Names::deserialize(deserializer).map(Meta::from)
 }

@@ -1,6 +1,7 @@
 //! Services and controllers: whom default spreading takes to be pods of one kind.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use super::{Cluster, PeerId};
 use crate::model::{ControllerKind, LabelSelector, Labels, PodPeers, Requirement};
@@ -8,7 +9,7 @@ use crate::model::{ControllerKind, LabelSelector, Labels, PodPeers, Requirement}
 /// What one namespace holds.
 #[derive(Clone, Debug, Default)]
 struct Namespace {
-    services: BTreeMap<Box<str>, Labels>,
+    services: HashMap<Box<str>, Labels>,
     controllers: HashMap<(ControllerKind, Box<str>), LabelSelector>,
     /// Grows with every change.
     version: u64,
@@ -22,13 +23,20 @@ pub struct Owners {
 }
 
 impl Owners {
-    fn change(&mut self, namespace: &str) -> &mut Namespace {
-        self.version += 1;
+    /// Changes what a namespace holds; `act` answers whether it did. Most updates are of a status and
+    /// leave the selector as it was.
+    fn change(&mut self, namespace: &str, act: impl FnOnce(&mut Namespace) -> bool) {
         let held = self.namespaces.entry(namespace.into()).or_default();
-        held.version = self.version;
-        held
+        if act(held) {
+            self.version += 1;
+            held.version = self.version;
+        }
+        if held.services.is_empty() && held.controllers.is_empty() {
+            self.namespaces.remove(namespace);
+        }
     }
 
+    /// Another one after each change; 0 when the namespace holds nothing.
     fn version(&self, namespace: &str) -> u64 {
         self.namespaces
             .get(namespace)
@@ -70,14 +78,24 @@ impl Owners {
     }
 }
 
+/// Puts a value in place, or takes it out; answers whether that changes anything.
+fn put<K: Eq + Hash, V: PartialEq>(map: &mut HashMap<K, V>, key: K, value: Option<V>) -> bool {
+    if map.get(&key) == value.as_ref() {
+        return false;
+    }
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+    true
+}
+
 impl Cluster {
     /// Takes in what a service selects; None when it is gone or selects nothing.
     pub fn set_service(&mut self, namespace: &str, name: &str, selector: Option<Labels>) {
-        let services = &mut self.owners.change(namespace).services;
-        match selector {
-            Some(selector) => services.insert(name.into(), selector),
-            None => services.remove(name),
-        };
+        self.owners.change(namespace, |held| {
+            put(&mut held.services, name.into(), selector)
+        });
     }
 
     /// Takes in what a controller selects; None when it is gone.
@@ -88,11 +106,9 @@ impl Cluster {
         name: &str,
         selector: Option<LabelSelector>,
     ) {
-        let controllers = &mut self.owners.change(namespace).controllers;
-        match selector {
-            Some(selector) => controllers.insert((kind, name.into()), selector),
-            None => controllers.remove(&(kind, name.into())),
-        };
+        self.owners.change(namespace, |held| {
+            put(&mut held.controllers, (kind, name.into()), selector)
+        });
     }
 
     /// Brings up to date whom default spreading counts for pods of this class. To be called before
@@ -111,3 +127,6 @@ impl Cluster {
             .set_default_selector(peers, selector, version, &self.slots);
     }
 }
+
+#[cfg(test)]
+mod tests;

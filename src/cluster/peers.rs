@@ -17,7 +17,7 @@ pub use classes::{PeerClass, PeerId, SpreadCounter};
 pub use selectors::{Carried, PodQuery, SelectorId, TermKind};
 
 use super::topology::Topology;
-use super::{NodeId, Slot, Tally};
+use super::{Cluster, NodeId, Slot, Tally};
 use crate::model::{LabelSelector, Labels, NodeModel, PodPeers};
 use selectors::Selector;
 
@@ -206,6 +206,35 @@ impl Peers {
         if let Some(held) = held {
             self.give_up(held);
         }
+    }
+}
+
+// === From the cluster ===
+
+impl Cluster {
+    /// Pods relative to pods.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// The class of a pod that waits, which counts it until [`Self::dismiss`].
+    pub fn adopt(&mut self, peers: &PodPeers) -> PeerId {
+        self.peers.adopt(peers, &self.slots)
+    }
+
+    /// A pod of the class no longer waits.
+    pub fn dismiss(&mut self, peers: PeerId) {
+        self.peers.release(peers);
+    }
+
+    /// Takes in a namespace's labels; None when it is gone.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
+        self.peers.set_namespace(name, labels);
+    }
+
+    /// The labels that pods without constraints of their own are spread by.
+    pub fn set_default_spread_keys(&mut self, keys: Box<[Box<str>]>) {
+        self.peers.set_default_keys(keys);
     }
 }
 

@@ -12,7 +12,8 @@ use crate::api;
 use crate::cluster::PlacedRecord;
 use crate::framework::{ClusterEvent, EventKind, PluginSet};
 use crate::model::{
-    CompiledPod, NodeModel, PlacedPod, PodPeers, PodShape, Requests, Time, WaitingPod, labels,
+    CompiledPod, ControllerKind, LabelSelector, NodeModel, PlacedPod, PodPeers, PodShape, Requests,
+    Requirement, Time, WaitingPod, labels,
 };
 use crate::queue::{Cause, PodKey, State};
 
@@ -35,6 +36,18 @@ pub enum Change {
     Namespace(Box<api::Namespace>),
     /// The namespace of this name is gone.
     NamespaceGone(Box<str>),
+    /// A service as it is now.
+    Service(Box<api::Service>),
+    /// The service of this namespace and name is gone.
+    ServiceGone(Box<str>, Box<str>),
+    /// A replication controller as it is now.
+    ReplicationController(Box<api::ReplicationController>),
+    /// A replica set as it is now.
+    ReplicaSet(Box<api::ReplicaSet>),
+    /// A stateful set as it is now.
+    StatefulSet(Box<api::StatefulSet>),
+    /// The controller of this kind, namespace and name is gone.
+    ControllerGone(ControllerKind, Box<str>, Box<str>),
     /// A priority class as it is now.
     PriorityClass(Box<api::PriorityClass>),
     /// The priority class of this name is gone.
@@ -80,6 +93,34 @@ impl Engine {
             Change::NamespaceGone(name) => {
                 self.cluster.set_namespace(&name, None);
             }
+            Change::Service(service) => {
+                let selector = service.spec.selector.as_ref().map(labels);
+                let api::Meta {
+                    namespace, name, ..
+                } = &service.metadata;
+                self.cluster.set_service(namespace, name, selector);
+            }
+            Change::ServiceGone(namespace, name) => {
+                self.cluster.set_service(&namespace, &name, None);
+            }
+            Change::ReplicationController(controller) => {
+                let of_its = (controller.spec.selector.iter())
+                    .map(|(key, value)| Requirement::equals(key, value));
+                let selector = LabelSelector::of(of_its.collect());
+                let kind = ControllerKind::ReplicationController;
+                self.controller(kind, &controller.metadata, Some(selector));
+            }
+            Change::ReplicaSet(set) => {
+                let selector = LabelSelector::compile(set.spec.selector.as_ref()).ok();
+                self.controller(ControllerKind::ReplicaSet, &set.metadata, selector);
+            }
+            Change::StatefulSet(set) => {
+                let selector = LabelSelector::compile(set.spec.selector.as_ref()).ok();
+                self.controller(ControllerKind::StatefulSet, &set.metadata, selector);
+            }
+            Change::ControllerGone(kind, namespace, name) => {
+                self.cluster.set_controller(kind, &namespace, &name, None);
+            }
             Change::PriorityClass(class) => {
                 self.priority_classes
                     .insert(class.metadata.name, class.value);
@@ -89,6 +130,18 @@ impl Engine {
             }
             Change::Synced => self.synced = true,
         }
+    }
+
+    /// A selector that cannot be used adds nothing to whom the pods are spread with, as if there were
+    /// no controller. Source: `plugins/helper.DefaultSelector`.
+    fn controller(
+        &mut self,
+        kind: ControllerKind,
+        meta: &api::Meta,
+        selector: Option<LabelSelector>,
+    ) {
+        self.cluster
+            .set_controller(kind, &meta.namespace, &meta.name, selector);
     }
 
     fn unreadable_pod(&mut self, meta: &api::Meta, node: &str, reason: &str) {

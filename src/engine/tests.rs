@@ -8,6 +8,7 @@
 mod extension_points;
 mod histories;
 mod outcomes;
+mod owners;
 mod server;
 mod wild;
 mod words;

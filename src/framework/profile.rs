@@ -255,6 +255,12 @@ impl Profile {
             .map(|(place, plugin)| (PluginIndex(place as u8), &**plugin))
     }
 
+    /// Whether it spreads pods that have no constraints of their own, for which it has to know of
+    /// services and controllers.
+    pub fn spreads_by_default(&self) -> bool {
+        (self.plugins()).any(|(_, plugin)| !plugin.default_spread_keys().is_empty())
+    }
+
     /// A plugin.
     pub fn plugin(&self, index: PluginIndex) -> &dyn Plugin {
         &*self.plugins[index.index()]

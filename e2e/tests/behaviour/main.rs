@@ -17,6 +17,7 @@ mod process;
 mod random;
 mod records;
 mod restarts;
+mod spreading;
 mod twin;
 mod twin_preemption;
 mod unsupported;

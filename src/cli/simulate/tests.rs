@@ -8,6 +8,7 @@
 mod admission;
 mod golden;
 mod mutations;
+mod peers;
 mod problems;
 mod scores;
 
