@@ -6,6 +6,7 @@
 )]
 
 mod hints;
+mod peer_hints;
 mod peers;
 mod profiles;
 mod properties;

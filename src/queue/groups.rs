@@ -119,9 +119,4 @@ impl Groups {
     pub(super) fn contains(&self, key: PodKey, group: &WaitGroup) -> bool {
         self.pods_of(group).any(|pod| pod == key)
     }
-
-    /// All groups.
-    pub(super) fn all(&self) -> impl Iterator<Item = &WaitGroup> {
-        self.groups.keys()
-    }
 }

@@ -44,10 +44,13 @@ impl PodTopologySpread {
                 })
                 .collect();
         }
+        let Some(pods) = class.default_selector() else {
+            return Vec::new();
+        };
         let hard = self.defaults.iter().filter(|constraint| constraint.hard);
         hard.map(|constraint| Hard {
             key: &constraint.topology_key,
-            pods: class.default_selector(),
+            pods: Some(pods),
             honor_affinity: constraint.honor_affinity,
             honor_taints: constraint.honor_taints,
         })
