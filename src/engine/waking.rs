@@ -52,6 +52,8 @@ impl Engine {
         let kind = event.kind();
         if self.heeded.contains(kind) && !self.queue.nobody_listens() {
             let topics = Topic::of(event, &self.cluster);
+            #[cfg(test)]
+            self.nobody_else_is_helped(event, &topics);
             self.queue.wake(kind, &topics, priority, now, |group| {
                 let asked = asked(&self.profiles, &self.classes, group);
                 asked.is_some_and(|asked| {
@@ -87,13 +89,13 @@ impl Engine {
 }
 
 /// A group that is asked about.
-struct Asked<'a> {
-    profile: &'a Profile,
-    rejectors: PluginSet,
-    pod: Incoming<'a>,
+pub(super) struct Asked<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) rejectors: PluginSet,
+    pub(super) pod: Incoming<'a>,
 }
 
-fn asked<'a>(
+pub(super) fn asked<'a>(
     profiles: &'a [ProfileState],
     classes: &'a ClassTable,
     group: &WaitGroup,

@@ -115,6 +115,11 @@ impl Groups {
         assert_eq!(listeners, self.listeners);
     }
 
+    /// All groups.
+    pub(super) fn all(&self) -> impl Iterator<Item = &WaitGroup> {
+        self.groups.keys()
+    }
+
     /// Whether the pod is in the group.
     pub(super) fn contains(&self, key: PodKey, group: &WaitGroup) -> bool {
         self.pods_of(group).any(|pod| pod == key)

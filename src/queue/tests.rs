@@ -12,6 +12,13 @@ use super::*;
 use crate::plugins::default_profile;
 
 impl SchedulingQueue {
+    /// The groups that listen to none of these topics.
+    pub(crate) fn deaf_to(&self, topics: &[Topic]) -> Vec<WaitGroup> {
+        let listening = self.unschedulable.listening_to(topics);
+        let all = self.unschedulable.all().copied();
+        all.filter(|group| !listening.contains(group)).collect()
+    }
+
     /// Fails unless every pod is in the one place that its state says.
     pub(crate) fn audit(&self) {
         let mut places = 0;
