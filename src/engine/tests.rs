@@ -9,6 +9,7 @@ mod extension_points;
 mod histories;
 mod outcomes;
 mod server;
+mod waking;
 mod words;
 
 use std::sync::Arc;
