@@ -319,3 +319,71 @@ fn a_pod_that_is_being_deleted_counts_no_more_in_spreading() {
     scene.engine.apply(Change::Pod(pod), Time::ZERO);
     assert!(!scene.waits("w"));
 }
+
+/// Pods that upstream's hints would leave waiting for the flush.
+#[test]
+fn cures_that_upstream_forgets_are_heard_of() {
+    let web = json!({ "app": "web" });
+    // Nobody of its group is left, so that it may be the first; the zone of the group is closed.
+    let mut scene = Scene::new();
+    scene.pod("a", &web, json!({ "nodeName": "n0" }));
+    let both = json!({ "podAffinity": term("web"), "podAntiAffinity": term("absent") });
+    scene.pod(
+        "w",
+        &web,
+        json!({ "affinity": both, "nodeSelector": { "free": "" } }),
+    );
+    for node in ["n1", "n3"] {
+        scene.node(node, &json!({ "free": "" }));
+    }
+    scene.all_wait(1);
+    scene.gone("a");
+    assert!(!scene.waits("w"), "may be the first");
+
+    // One of two terms no longer means the pod, which frees the rest of its zone.
+    let mut scene = Scene::new();
+    let mut away = term("guard");
+    let second = json!({
+        "labelSelector": { "matchLabels": { "tier": "x" } },
+        "topologyKey": "kubernetes.io/hostname",
+    });
+    let terms = &mut away["requiredDuringSchedulingIgnoredDuringExecution"];
+    terms.as_array_mut().unwrap().push(second);
+    scene.gone("g1");
+    scene.node("n1", &json!({ ZONE: "a" }));
+    scene.node("n3", &json!({ ZONE: "a" }));
+    let named = |app: &str| json!({ "app": app, "tier": "x" });
+    scene.pod("g0", &named("guard"), json!({ "nodeName": "n0" }));
+    scene.pod(
+        "w",
+        &web,
+        json!({ "affinity": { "podAntiAffinity": away } }),
+    );
+    scene.all_wait(1);
+    scene.pod("g0", &named("other"), json!({ "nodeName": "n0" }));
+    assert!(!scene.waits("w"), "one term less");
+
+    // The emptier zone counts no more, because the pod may not go there.
+    let mut scene = Scene::new();
+    for node in ["n0", "n1"] {
+        scene.node(node, &json!({ "free": "" }));
+    }
+    scene.pod("a", &web, json!({ "nodeName": "n0" }));
+    scene.pod(
+        "full",
+        &json!({}),
+        json!({ "nodeName": "n1", "containers": cpu(4) }),
+    );
+    let spread = json!([{
+        "maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": { "matchLabels": web },
+    }]);
+    let spec = json!({
+        "topologySpreadConstraints": spread, "nodeSelector": { "free": "" },
+        "containers": cpu(1),
+    });
+    scene.pod("w", &web, spec);
+    scene.all_wait(1);
+    scene.node("n1", &json!({}));
+    assert!(!scene.waits("w"), "a zone less");
+}

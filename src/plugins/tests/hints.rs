@@ -6,7 +6,7 @@ use crate::framework::{
     AssignedPod, ClusterEvent, EventKind, Incoming, Plugin, Topic, node_changes,
 };
 use crate::model::{NodeModel, PlacedPod, PodShape};
-use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainToleration};
+use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainTerm, PlainToleration};
 use crate::plugins::{
     NodeAffinity, NodeName, NodePorts, NodeResourcesFit, NodeUnschedulable, SchedulingGates,
     TaintToleration, default_profile,
@@ -162,6 +162,27 @@ fn node_affinity() {
             expected,
         );
     }
+}
+
+/// Upstream looks only at what the pod itself asks for.
+#[test]
+fn a_node_that_comes_to_match_added_affinity_is_heard_of() {
+    let asks = PlainPod {
+        required: Some(vec![PlainTerm {
+            expressions: vec![("foo".to_owned(), "Exists".to_owned(), Vec::new())],
+            fields: Vec::new(),
+        }]),
+        ..asking(&[])
+    };
+    let plugin = NodeAffinity::new(shape(&asks).required, Vec::new());
+    let (none, fitting) = (labelled(&[]), labelled(&[("foo", "bar")]));
+    let pod = asking(&[]);
+    for (old, new, expected) in [(&none, &fitting, true), (&fitting, &none, false)] {
+        let kind = EventKind::NodeLabel;
+        check_node(&plugin, &pod, kind, Some(old), new, expected);
+    }
+    let topics = plugin.topics((&shape(&pod)).into(), &Cluster::default());
+    assert!(topics.contains(&Topic::node_label("foo")));
 }
 
 #[test]
