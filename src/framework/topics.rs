@@ -96,6 +96,10 @@ fn kept_off(wanted: Option<(&str, &[Box<str>])>, topics: &mut Vec<Topic>) {
 
 /// The labels that changed, and whom terms keep off that count by one of them.
 fn relabelled(old: &NodeModel, new: &NodeModel, cluster: &Cluster, topics: &mut Vec<Topic>) {
+    // Upstream's hints look at all that changed about the node, whichever kind of change is told.
+    if old.taints != new.taints {
+        topics.push(Topic::Kind(EventKind::NodeTaint));
+    }
     let keys = (old.labels.iter().chain(&new.labels)).map(|(key, _)| &**key);
     for key in keys.filter(|key| old.label(key) != new.label(key)) {
         topics.push(Topic::node_label(key));

@@ -10,4 +10,5 @@ mod peer_hints;
 mod peers;
 mod profiles;
 mod properties;
+mod topics;
 mod upstream;
