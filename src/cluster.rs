@@ -213,6 +213,13 @@ impl Cluster {
         &self.slots[node.index()].pods
     }
 
+    /// The classes of the pods that are bound to the node of this name, which may be gone.
+    pub fn peers_bound_to(&self, name: &str) -> impl Iterator<Item = PeerId> {
+        let slot = self.by_name.get(name).map(|node| &self.slots[node.index()]);
+        let pods = slot.map_or(&[][..], |slot| &slot.pods);
+        pods.iter().filter_map(|&id| Some(self.placed(id)?.peers))
+    }
+
     /// A placed pod.
     pub fn placed(&self, id: PlacedId) -> Option<&PlacedRecord> {
         self.pods.get(id)
@@ -308,15 +315,18 @@ impl Cluster {
     }
 
     /// Keeps pods off a node, known or not, until it is opened again: it holds a pod that nobody
-    /// can read, and so nobody knows what is left of it.
-    pub fn close_node(&mut self, name: &str) {
-        if self.closed.insert(name.into())
-            && let Some(&node) = self.by_name.get(name)
-            && self.present.remove(node)
-        {
-            self.present_count -= 1;
-            self.changes.record(node);
+    /// can read, and so nobody knows what is left of it. Answers the node if it took pods so far.
+    pub fn close_node(&mut self, name: &str) -> Option<Arc<NodeModel>> {
+        if !self.closed.insert(name.into()) {
+            return None;
         }
+        let node = *self.by_name.get(name)?;
+        if !self.present.remove(node) {
+            return None;
+        }
+        self.present_count -= 1;
+        self.changes.record(node);
+        self.slots[node.index()].model.clone()
     }
 
     /// Lets pods onto a closed node again. Answers the node when it is one that can take pods.

@@ -12,6 +12,7 @@ mod failure;
 mod nodes;
 mod outcomes;
 mod waiting;
+mod waking;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,6 +89,7 @@ pub struct Engine {
     stopwatch: Stopwatch,
     metrics: SchedulingMetrics,
     events: events::EventCounters,
+    hints: waking::HintTimes,
     explained: explain::Explained,
     next_audit: Option<Time>,
     audits: usize,
@@ -144,6 +146,7 @@ impl Engine {
             stopwatch: setup.stopwatch,
             metrics: setup.metrics.scheduling(),
             events: events::EventCounters::new(Arc::clone(&setup.metrics)),
+            hints: waking::HintTimes::new(Arc::clone(&setup.metrics)),
             explained: explain::Explained::default(),
             next_audit: None,
             audits: 0,

@@ -5,10 +5,11 @@ mod evaluation;
 mod events;
 mod plugin;
 mod profile;
+mod topics;
 
 pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
 pub use evaluation::{Choice, Evaluation};
-pub use events::{ClusterEvent, EventKind, EventSet, node_changes};
+pub use events::{AssignedPod, ClusterEvent, EventKind, EventSet, node_changes};
 pub use plugin::{
     Filter, Incoming, Normalize, PeerFilter, PeerScore, Permit, PermitAnswer, Plugin, PreEnqueue,
     PreFilter, PreFilterAnswer, Reserve, Score,
@@ -16,6 +17,7 @@ pub use plugin::{
 pub use profile::{
     ExtensionPoint, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
 };
+pub use topics::Topic;
 
 /// The highest score a plugin gives after normalising.
 pub const MAX_SCORE: i64 = 100;

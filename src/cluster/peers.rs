@@ -140,14 +140,19 @@ impl Peers {
     }
 
     /// Takes in a namespace's labels; None when it is gone. Pods of it may be meant by other
-    /// selectors now.
-    pub(super) fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
+    /// selectors now: answers which classes came to a selector or left it.
+    pub(super) fn set_namespace(
+        &mut self,
+        name: &str,
+        labels: Option<Labels>,
+    ) -> Vec<(SelectorId, PeerId)> {
+        let mut changes = Vec::new();
         let known = match &labels {
             Some(labels) => self.namespaces.get(name) == Some(labels),
             None => !self.namespaces.contains_key(name),
         };
         if known {
-            return;
+            return changes;
         }
         match labels {
             Some(labels) => self.namespaces.insert(name.into(), labels),
@@ -160,7 +165,7 @@ impl Peers {
             .map(|(index, _)| SelectorId::new(index))
             .collect();
         if asking.is_empty() {
-            return;
+            return changes;
         }
         let inside: Vec<PeerId> = (self.classes.iter().enumerate())
             .filter(|(_, class)| (class.iter()).any(|class| *class.spec.namespace == *name))
@@ -168,9 +173,12 @@ impl Peers {
             .collect();
         for &selector in &asking {
             for &class in &inside {
-                self.match_again(selector, class);
+                if self.match_again(selector, class) {
+                    changes.push((selector, class));
+                }
             }
         }
+        changes
     }
 
     /// The labels that pods without constraints of their own are spread by.
@@ -227,9 +235,14 @@ impl Cluster {
         self.peers.release(peers);
     }
 
-    /// Takes in a namespace's labels; None when it is gone.
-    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
-        self.peers.set_namespace(name, labels);
+    /// Takes in a namespace's labels; None when it is gone. Answers which selectors mean which
+    /// classes now or no more.
+    pub fn set_namespace(
+        &mut self,
+        name: &str,
+        labels: Option<Labels>,
+    ) -> Vec<(SelectorId, PeerId)> {
+        self.peers.set_namespace(name, labels)
     }
 
     /// The labels that pods without constraints of their own are spread by.

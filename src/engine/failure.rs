@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::waking::topics;
 use super::{Action, Awaited, ConditionReason, Engine, EventKind, PodEvent, StatusPatch};
 use crate::framework::PluginSet;
 use crate::model::{PodCondition, Time};
@@ -62,7 +63,10 @@ impl Engine {
         for plugin in failure.rejectors.iter() {
             state.plugins[plugin.index()].unschedulable(1);
         }
-        self.queue.reject(key, failure.rejectors, now);
+        let peers = state.profile.known_to_others(failure.rejectors, pod.peers);
+        (self.queue).reject(key, failure.rejectors, peers, now, |group| {
+            topics(&self.profiles, &self.classes, &self.cluster, group)
+        });
 
         let message: Arc<str> = failure.message.into();
         let reference = Arc::clone(&pod.reference);
@@ -89,17 +93,21 @@ impl Engine {
             message: (&*message).into(),
         };
         let news = patch.clear_nomination || pod.info.condition.as_ref() != Some(&condition);
+        let mut ended = None;
         if news {
             // What was sent counts as stored until the outcome or the watch says otherwise.
             pod.info.condition = Some(condition);
             if patch.clear_nomination {
-                pod.info.nominated_node = Box::default();
+                ended = pod.end_nomination();
             }
         }
         self.effect(Arc::clone(&reference), Action::Emit(event));
         if news {
             let id = self.effect(reference, Action::PatchStatus(patch));
             self.awaited.insert(id, Awaited::Status(key));
+        }
+        if let Some(nominated) = ended {
+            self.nomination_ended(&nominated, now);
         }
     }
 }

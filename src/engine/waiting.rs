@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::waking::Nominated;
 use crate::cluster::{PeerId, PlacedId};
 use crate::model::{PlacedPod, PodCondition, PodRef};
 use crate::queue::ClassId;
@@ -23,6 +24,19 @@ pub(super) struct Waiting {
     pub(super) hash: u64,
     /// The bind that is under way.
     pub(super) binding: Option<Binding>,
+}
+
+impl Waiting {
+    /// Forgets the nomination. Answers what was counted on the node.
+    pub(super) fn end_nomination(&mut self) -> Option<Nominated> {
+        let node = std::mem::take(&mut self.info.nominated_node);
+        (!node.is_empty()).then(|| Nominated {
+            node,
+            pod: self.placed.clone(),
+            peers: self.peers,
+            priority: self.priority,
+        })
+    }
 }
 
 /// The parts of [`crate::model::WaitingPod`] that are not its class.

@@ -1,6 +1,6 @@
 //! The extension points, over sets of nodes.
 
-use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE};
+use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE, Topic};
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::model::{PodShape, WaitingPod};
 
@@ -60,10 +60,19 @@ pub trait Plugin: Send + Sync {
         EventSet::default()
     }
 
+    /// Where a pod that the plugin rejected listens: under one of these topics each event has to be
+    /// filed that [`Self::hint`] may say yes to. Unless a plugin knows better, all its events.
+    fn topics(&self, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        let _ = (pod, cluster);
+        self.events().iter().map(Topic::Kind).collect()
+    }
+
     /// Whether this event may cure this pod's refusal (upstream's queueing hint). Asked only for
-    /// events of [`Self::events`]. A wrong no leaves the pod waiting; a wrong yes costs an attempt.
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
-        let _ = (event, pod);
+    /// events of [`Self::events`], when the cluster has taken the event in. Who the pod is to other
+    /// pods is known to plugins with a [`PeerFilter`]. A wrong no leaves the pod waiting; a wrong
+    /// yes costs an attempt.
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluster) -> bool {
+        let _ = (event, pod, cluster);
         true
     }
 }

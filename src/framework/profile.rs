@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Reason};
-use crate::cluster::{Cluster, NodeSet};
+use super::{Code, Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Reason, Topic};
+use crate::cluster::{Cluster, NodeSet, PeerId};
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -269,6 +269,27 @@ impl Profile {
     /// The events a plugin registered for.
     pub fn events(&self, index: PluginIndex) -> EventSet {
         self.events[index.index()]
+    }
+
+    /// Who a pod is to other pods, if one of these plugins, which rejected it, looks at those; the
+    /// default if it is of no importance.
+    pub fn known_to_others(&self, rejectors: PluginSet, peers: PeerId) -> PeerId {
+        let mut rejectors = rejectors.iter();
+        if rejectors.any(|index| self.plugin(index).peer_filter().is_some()) {
+            peers
+        } else {
+            PeerId::default()
+        }
+    }
+
+    /// What a pod listens to that these plugins rejected, each topic once.
+    pub fn topics(&self, plugins: PluginSet, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        let mut topics: Vec<_> = (plugins.iter())
+            .flat_map(|index| self.plugin(index).topics(pod, cluster))
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
     }
 
     /// The names of a set of plugins, sorted: `[A B]`.

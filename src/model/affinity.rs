@@ -226,6 +226,12 @@ impl RequiredTerms {
         self.0.iter().any(|term| term.matches(node))
     }
 
+    /// The labels that they look at.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        let requirements = self.0.iter().flat_map(|term| term.requirements());
+        requirements.map(|one| &*one.key)
+    }
+
     /// The node names to which the terms confine the pod: every term has `metadata.name In`.
     /// Empty when they contradict each other. Source: NodeAffinity's PreFilter.
     pub fn confined_to(&self) -> Option<Vec<&str>> {

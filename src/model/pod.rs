@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::requests::{CompileError, PodRequests};
-use super::{PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement, Toleration};
+use super::{LabelView, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement, Toleration};
 use crate::api;
 
 /// Which pod: what the API server needs to find it, and to be sure it is still the same one.
@@ -112,6 +112,21 @@ pub struct PodShape {
     pub declared_features: Box<[&'static str]>,
     /// What keeps it from being placed by this version.
     pub unsupported: Box<[Unsupported]>,
+}
+
+impl PodShape {
+    /// Whether nodeSelector and required node affinity allow this node.
+    pub fn asks_for(&self, node: &impl LabelView) -> bool {
+        let mut selector = self.node_selector.iter();
+        selector.all(|one| one.matches(node.label(&one.key)))
+            && (self.required.as_ref()).is_none_or(|terms| terms.matches(node))
+    }
+
+    /// The labels of nodes that nodeSelector and required node affinity look at.
+    pub fn labels_of_nodes(&self) -> impl Iterator<Item = &str> {
+        let selector = self.node_selector.iter().map(|one| &*one.key);
+        selector.chain(self.required.iter().flat_map(RequiredTerms::labels))
+    }
 }
 
 /// What a pod takes on its node.

@@ -1,8 +1,11 @@
 //! InterPodAffinity: near these pods, away from those. Source: `plugins/interpodaffinity`.
 
+mod hints;
+
 use crate::cluster::{Cluster, KeyId, NodeSet, PeerClass, Peers, Tally, TermKind, ValueId};
 use crate::framework::{
-    Code, Diagnosis, Incoming, MAX_SCORE, PeerFilter, PeerScore, Plugin, PreFilterAnswer, Reason,
+    ClusterEvent, Code, Diagnosis, EventSet, Incoming, MAX_SCORE, PeerFilter, PeerScore, Plugin,
+    PreFilterAnswer, Reason, Topic,
 };
 
 const AFFINITY: Reason = Reason::Text("node(s) didn't match pod affinity rules");
@@ -68,6 +71,18 @@ impl Plugin for InterPodAffinity {
 
     fn peer_score(&self) -> Option<&dyn PeerScore> {
         Some(self)
+    }
+
+    fn events(&self) -> EventSet {
+        hints::EVENTS
+    }
+
+    fn topics(&self, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        hints::topics(pod, cluster)
+    }
+
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluster) -> bool {
+        hints::hint(event, pod, cluster)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, PreFilter,
-    PreFilterAnswer, Reason, Score,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Plugin,
+    PreFilter, PreFilterAnswer, Reason, Score, Topic,
 };
 use crate::model::{LabelView, PodShape, PreferredTerm, RequiredTerms};
 
@@ -34,16 +34,10 @@ impl NodeAffinity {
         let added = self.added_required.as_ref();
         added.is_none_or(|terms| terms.matches(node))
     }
-}
 
-fn matches(pod: &PodShape, node: &impl LabelView) -> bool {
-    pod.node_selector
-        .iter()
-        .all(|one| one.matches(node.label(&one.key)))
-        && pod
-            .required
-            .as_ref()
-            .is_none_or(|terms| terms.matches(node))
+    fn allows(&self, pod: &PodShape, node: &impl LabelView) -> bool {
+        self.enforced(node) && pod.asks_for(node)
+    }
 }
 
 impl Plugin for NodeAffinity {
@@ -67,11 +61,19 @@ impl Plugin for NodeAffinity {
         EventSet::of(&[EventKind::NodeAdd, EventKind::NodeLabel])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+    fn topics(&self, pod: Incoming<'_>, _: &Cluster) -> Vec<Topic> {
+        let asked = pod.shape.labels_of_nodes();
+        let enforced = self.added_required.iter().flat_map(RequiredTerms::labels);
+        let labels = asked.chain(enforced).map(Topic::node_label);
+        labels.chain([Topic::Kind(EventKind::NodeAdd)]).collect()
+    }
+
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
         match event {
-            ClusterEvent::NodeAdd(node) => self.enforced(*node) && matches(pod, *node),
+            ClusterEvent::NodeAdd(node) => self.allows(pod.shape, *node),
+            // Upstream forgets that a node may come to match the terms that all pods are given.
             ClusterEvent::NodeUpdate(_, old, new) => {
-                self.enforced(*new) && !matches(pod, *old) && matches(pod, *new)
+                self.allows(pod.shape, *new) && !self.allows(pod.shape, *old)
             }
             _ => false,
         }
@@ -124,7 +126,7 @@ impl Filter for NodeAffinity {
             for node in left.iter() {
                 if cluster
                     .node(node)
-                    .is_some_and(|model| matches(pod, &**model))
+                    .is_some_and(|model| pod.asks_for(&**model))
                 {
                     rejected.remove(node);
                 }

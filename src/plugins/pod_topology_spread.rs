@@ -2,10 +2,11 @@
 
 mod counts;
 mod filter;
+mod hints;
 mod score;
 
 use crate::cluster::{Cluster, KeyId, NodeSet, PeerClass, Tally};
-use crate::framework::{Incoming, PeerFilter, PeerScore, Plugin};
+use crate::framework::{ClusterEvent, EventSet, Incoming, PeerFilter, PeerScore, Plugin, Topic};
 use counts::Counts;
 
 /// A constraint for pods that have none of their own (`defaultConstraints`).
@@ -208,6 +209,18 @@ impl Plugin for PodTopologySpread {
 
     fn peer_score(&self) -> Option<&dyn PeerScore> {
         Some(self)
+    }
+
+    fn events(&self) -> EventSet {
+        hints::EVENTS
+    }
+
+    fn topics(&self, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        self.heard(pod, cluster)
+    }
+
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluster) -> bool {
+        self.may_help(event, pod, cluster)
     }
 
     fn default_spread_keys(&self) -> Vec<Box<str>> {

@@ -2,7 +2,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, Reason, Score,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Plugin,
+    Reason, Score,
 };
 use crate::model::{Effect, PodShape, find_untolerated};
 
@@ -33,8 +34,8 @@ impl Plugin for TaintToleration {
         ])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
-        let untolerated = |taints| find_untolerated(taints, &pod.tolerations).is_some();
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
+        let untolerated = |taints| find_untolerated(taints, &pod.shape.tolerations).is_some();
         match event {
             ClusterEvent::NodeAdd(node) => !untolerated(&node.taints),
             ClusterEvent::NodeUpdate(_, old, new) => {

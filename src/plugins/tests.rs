@@ -6,7 +6,9 @@
 )]
 
 mod hints;
+mod peer_hints;
 mod peers;
 mod profiles;
 mod properties;
+mod topics;
 mod upstream;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ByLabel, PeerId, Peers, add_all, models};
+use super::{ByLabel, PeerClass, PeerId, Peers, add_all, models};
 use crate::cluster::topology::KeyId;
 use crate::cluster::{Slot, Tally};
 use crate::model::{LabelSelector, Labels, Operator, PodPeers, PodSelector};
@@ -83,14 +83,18 @@ impl PodQuery {
             && (self.all.iter()).all(|one| one.matches(&pod.namespace, labels, &pod.labels))
     }
 
-    /// Labels of which every pod it means has one; None when there are no such labels.
-    fn wanted(&self) -> Option<(&str, &[Box<str>])> {
+    /// By which labels the pods that it means are found.
+    fn wanted(&self) -> Wanted<'_> {
         (self.all.iter())
             .flat_map(|one| one.selector.requirements())
             .find(|one| one.operator == Operator::In)
             .map(|one| (&*one.key, &*one.values))
     }
 }
+
+/// Labels, by key and values, of which every pod that is meant has one; None when there are no such
+/// labels.
+type Wanted<'a> = Option<(&'a str, &'a [Box<str>])>;
 
 /// What kind of term a placed pod carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,6 +132,48 @@ pub(super) struct Selector {
     pub(super) pods: Tally,
     /// The terms of placed pods that mean its pods.
     pub(super) carried: Vec<Carried>,
+}
+
+// === Whom placed pods keep off ===
+
+impl Peers {
+    /// Whether a required anti-affinity term of this class means pods of the other one.
+    pub fn keeps_off(&self, class: &PeerClass, other: &PeerClass) -> bool {
+        self.anti_affinity_of(class)
+            .any(|selector| other.is_meant_by(selector))
+    }
+
+    /// Tells for each required anti-affinity term of this class by which labels pods that it means
+    /// are found.
+    pub fn kept_off_by(&self, class: &PeerClass, mut tell: impl FnMut(Wanted<'_>)) {
+        for id in self.anti_affinity_of(class) {
+            if let Some(Some(selector)) = self.selectors.get(id.index()) {
+                tell(selector.query.wanted());
+            }
+        }
+    }
+
+    /// The same of all required anti-affinity terms that count by this label.
+    pub fn kept_off_around(&self, key: KeyId, mut tell: impl FnMut(Wanted<'_>)) {
+        for selector in self.selectors.iter().flatten() {
+            let mut carried = selector.carried.iter();
+            let keeps_off = |one: &Carried| {
+                one.kind == TermKind::AntiAffinity && one.key == key && one.users > 0
+            };
+            if carried.any(keeps_off) {
+                tell(selector.query.wanted());
+            }
+        }
+    }
+
+    fn anti_affinity_of(&self, class: &PeerClass) -> impl Iterator<Item = SelectorId> {
+        let terms = class.carried.iter();
+        terms.filter_map(|term| {
+            let selector = self.selectors.get(term.selector.index())?.as_ref()?;
+            let carried = selector.carried.get(term.slot)?;
+            (carried.kind == TermKind::AntiAffinity).then_some(term.selector)
+        })
+    }
 }
 
 impl Peers {
@@ -305,12 +351,13 @@ impl Peers {
     }
 
     /// Looks again whether the selector means the class, and moves the pods if that changed.
-    pub(super) fn match_again(&mut self, id: SelectorId, class: PeerId) {
+    /// Answers whether it did.
+    pub(super) fn match_again(&mut self, id: SelectorId, class: PeerId) -> bool {
         let Some(Some(selector)) = self.selectors.get_mut(id.index()) else {
-            return;
+            return false;
         };
         let Some(Some(class)) = self.classes.get_mut(class.index()) else {
-            return;
+            return false;
         };
         let namespace = self.namespaces.get(&class.spec.namespace);
         let sign = match (
@@ -325,11 +372,12 @@ impl Peers {
                 class.matched.remove(at);
                 -1
             }
-            _ => return,
+            _ => return false,
         };
         if selector.counted > 0 {
             add_all(&mut selector.pods, &class.placed, sign, &self.topology);
         }
+        true
     }
 }
 

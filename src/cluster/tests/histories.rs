@@ -85,7 +85,9 @@ impl Run {
             Step::NodeGone(place) => {
                 cluster.remove_node(&node_name(*place));
             }
-            Step::Close(place) => cluster.close_node(&node_name(*place)),
+            Step::Close(place) => {
+                cluster.close_node(&node_name(*place));
+            }
             Step::Open(place) => {
                 cluster.open_node(&node_name(*place));
             }

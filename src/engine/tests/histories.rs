@@ -1,16 +1,24 @@
 //! Whole engines through random histories: whatever happens in whatever order, the engine stays
 //! in agreement with itself, never overcommits, and ends where the API server is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::server::Server;
 use super::*;
 use crate::plugins::testing::arbitrary::{easy_pod, node, node_name, pod};
 use crate::plugins::testing::cases;
 use crate::plugins::testing::naive::{Answer, Verdict, World, requests};
+use crate::plugins::testing::peers::affinity::NaiveInterPodAffinity;
+use crate::plugins::testing::peers::arbitrary::{
+    in_company, in_topology, labels as company_labels, namespace,
+};
+use crate::plugins::testing::peers::spread::NaivePodTopologySpread;
+use crate::plugins::testing::peers::{Filtering, Labels};
 use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainToleration};
 
 const NAMES: usize = 5;
@@ -29,6 +37,8 @@ enum Step {
     Finish(usize),
     /// A toleration more, or all gates gone.
     Edit(usize, bool),
+    Relabel(usize, Labels),
+    Namespace(usize, Option<Labels>),
     SeePods(usize),
     SeeNodes(usize),
     SeeAgain(usize, usize),
@@ -42,7 +52,12 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let any_pod = prop_oneof![3 => easy_pod(), 1 => pod(NAMES)];
+    let alone = || prop_oneof![3 => easy_pod(), 1 => pod(NAMES)].boxed();
+    let alike = |mut pod: PlainPod| {
+        pod.peers.terminating = false;
+        pod
+    };
+    let any_pod = prop_oneof![1 => alone(), 1 => in_company(alone()).prop_map(alike)].boxed();
     let waiting = (any_pod.clone(), prop::bool::weighted(0.1)).prop_map(|(mut pod, gated)| {
         if gated {
             pod.gates.push("later".to_owned());
@@ -51,7 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
     });
     let at = any::<usize>;
     prop_oneof![
-        4 => node(NAMES).prop_map(Step::Node),
+        4 => in_topology(node(NAMES)).prop_map(Step::Node),
         1 => at().prop_map(Step::NodeGone),
         8 => waiting,
         2 => (any_pod, 0..NAMES + 1).prop_map(|(pod, node)| Step::BoundPod(pod, node)),
@@ -60,6 +75,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => at().prop_map(Step::Delete),
         1 => at().prop_map(Step::Finish),
         2 => (at(), any::<bool>()).prop_map(|(pod, what)| Step::Edit(pod, what)),
+        2 => (at(), company_labels()).prop_map(|(pod, labels)| Step::Relabel(pod, labels)),
+        2 => (0..NAMESPACES.len(), proptest::option::weighted(0.8, namespace()))
+            .prop_map(|(which, labels)| Step::Namespace(which, labels)),
         8 => (1..6_usize).prop_map(Step::SeePods),
         5 => (1..4_usize).prop_map(Step::SeeNodes),
         3 => (at(), at()).prop_map(|(pod, which)| Step::SeeAgain(pod, which)),
@@ -72,12 +90,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+const NAMESPACES: &[&str] = &["default", "east", "west"];
+
 struct History {
     engine: Engine,
     server: Server,
     metrics: Arc<Metrics>,
     now: Time,
     sent: Vec<Effect>,
+    namespaces: BTreeMap<String, Labels>,
 }
 
 impl History {
@@ -91,6 +112,7 @@ impl History {
             server: Server::default(),
             now: Time::from_secs(1),
             sent: Vec::new(),
+            namespaces: BTreeMap::new(),
         }
     }
 
@@ -154,6 +176,24 @@ impl History {
                 }
             }),
             Step::Terminate(which) => self.server.edit(which, |pod| pod.terminating = true),
+            Step::Relabel(which, labels) => {
+                self.server.edit(which, |pod| pod.pod.peers.labels = labels);
+            }
+            Step::Namespace(which, labels) => {
+                let name = NAMESPACES[which];
+                let json = json!({ "metadata": { "name": name, "labels": labels } });
+                let change = match labels {
+                    Some(labels) => {
+                        self.namespaces.insert(name.to_owned(), labels);
+                        Change::Namespace(serde_json::from_value(json).unwrap())
+                    }
+                    None => {
+                        self.namespaces.remove(name);
+                        Change::NamespaceGone(name.into())
+                    }
+                };
+                self.apply(Some(change));
+            }
             Step::Delete(which) => self.server.delete(which),
             Step::Finish(which) => self.server.finish(which),
             Step::Edit(which, tolerate) => self.server.edit(which, |pod| {
@@ -263,7 +303,20 @@ impl History {
         let world = self.world();
         self.same_as(&world);
         self.nobody_is_forgotten(&world);
+        self.nobody_was_rescued();
         self.nothing_remains();
+    }
+
+    /// No pod was placed only because it was tried again after five minutes.
+    fn nobody_was_rescued(&mut self) {
+        self.now = self.now + SECOND * 400;
+        assert!(
+            !self.run(1000),
+            "five minutes later something could be bound"
+        );
+        self.settle();
+        let metrics = self.metrics.encode().unwrap();
+        assert!(metrics.contains("\nscheduler_pod_scheduled_after_flush_total 0\n"));
     }
 
     /// Once all pods are deleted, all gauges of pods are at zero.
@@ -295,10 +348,13 @@ impl History {
         }
         for (uid, pod) in &self.server.pods {
             if !pod.node.is_empty() {
-                let placed = (pod.node.clone(), pod.pod.clone());
+                let mut placed = pod.pod.clone();
+                placed.peers.terminating = pod.terminating;
+                let placed = (pod.node.clone(), placed);
                 world.placed.insert(uid.clone(), placed);
             }
         }
+        world.namespaces.clone_from(&self.namespaces);
         world
     }
 
@@ -342,9 +398,15 @@ impl History {
             if pod.pod.gates.is_empty()
                 && let Answer::Nodes(verdicts) = world.filter(&pod.pod)
             {
-                let fits: Vec<_> = (verdicts.iter())
-                    .filter(|(_, verdict)| **verdict == Verdict::Yes)
-                    .collect();
+                let alone = (verdicts.iter()).filter(|(_, verdict)| **verdict == Verdict::Yes);
+                let mut fits: BTreeSet<&String> = alone.map(|(name, _)| name).collect();
+                for filtering in company(world, &pod.pod) {
+                    match filtering {
+                        Filtering::Skip => {}
+                        Filtering::Refused(..) => fits.clear(),
+                        Filtering::Rejects(nodes) => fits.retain(|name| !nodes.contains_key(*name)),
+                    }
+                }
                 assert!(
                     fits.is_empty(),
                     "{uid} fits {fits:?}, asks for {:?}, and nobody woke it: {:?}",
@@ -356,6 +418,16 @@ impl History {
         // Whoever is terminating is dropped when its turn comes.
         assert!(self.engine.pods.len() >= waiting);
     }
+}
+
+/// What the plugins say that look at other pods.
+fn company(world: &World, pod: &PlainPod) -> [Filtering; 2] {
+    let affinity = NaiveInterPodAffinity {
+        hard_pod_affinity_weight: 1,
+        ignore_preferred_terms_of_existing_pods: false,
+    };
+    let spread = NaivePodTopologySpread { defaults: None };
+    [affinity.filter(world, pod), spread.filter(world, pod)]
 }
 
 fn live(seed: u64, steps: Vec<Step>) -> Vec<Effect> {

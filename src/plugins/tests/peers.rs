@@ -36,11 +36,11 @@ use crate::plugins::testing::plain::{
 };
 use crate::plugins::{DefaultConstraint, InterPodAffinity, PodTopologySpread};
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -284,7 +284,7 @@ fn generated_clusters_are_varied() {
 }
 
 /// A cluster of the objects of a line.
-fn cluster(line: &Value, spread: &PodTopologySpread) -> Cluster {
+pub(super) fn cluster(line: &Value, spread: &PodTopologySpread) -> Cluster {
     let mut cluster = Cluster::default();
     cluster.set_default_spread_keys(spread.default_spread_keys().into());
     for one in list(&line["nodes"]) {
@@ -358,7 +358,7 @@ pub(super) fn own(
     cluster.set_controller(kind, namespace, name, selector);
 }
 
-fn compiled(pod: &Value) -> CompiledPod {
+pub(super) fn compiled(pod: &Value) -> CompiledPod {
     let pod: api::Pod = serde_json::from_value(pod.clone()).unwrap();
     CompiledPod::compile(&pod).unwrap()
 }
@@ -434,6 +434,24 @@ fn expected(answer: &Value, scored: &[(&'static str, NodeSet)], cluster: &Cluste
     expected
 }
 
+/// The plugin with the arguments of a line.
+pub(super) fn spread_of(args: &Value) -> PodTopologySpread {
+    if args["defaultingType"] != "List" {
+        return PodTopologySpread::default();
+    }
+    let honors = |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
+    let constraint = |one: &Value| DefaultConstraint {
+        hard: one["whenUnsatisfiable"] == "DoNotSchedule",
+        max_skew: one["maxSkew"].as_i64().unwrap(),
+        topology_key: text(&one["topologyKey"]).into(),
+        min_domains: one["minDomains"].as_i64().unwrap_or(1),
+        honor_affinity: honors(&one["nodeAffinityPolicy"], true),
+        honor_taints: honors(&one["nodeTaintsPolicy"], false),
+    };
+    let constraints = list(&args["defaultConstraints"]).iter();
+    PodTopologySpread::with_defaults(constraints.map(constraint).collect())
+}
+
 /// `BERTH_PEERS=FILE` compares another file in its place.
 #[test]
 fn the_plugins_answer_as_kube_scheduler() {
@@ -451,25 +469,7 @@ fn the_plugins_answer_as_kube_scheduler() {
                 .unwrap(),
             args["InterPodAffinity"]["ignorePreferredTermsOfExistingPods"] == json!(true),
         );
-        let spread = &args["PodTopologySpread"];
-        let honors =
-            |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
-        let spread = if spread["defaultingType"] == "List" {
-            PodTopologySpread::with_defaults(
-                (list(&spread["defaultConstraints"]).iter())
-                    .map(|one| DefaultConstraint {
-                        hard: one["whenUnsatisfiable"] == "DoNotSchedule",
-                        max_skew: one["maxSkew"].as_i64().unwrap(),
-                        topology_key: text(&one["topologyKey"]).into(),
-                        min_domains: one["minDomains"].as_i64().unwrap_or(1),
-                        honor_affinity: honors(&one["nodeAffinityPolicy"], true),
-                        honor_taints: honors(&one["nodeTaintsPolicy"], false),
-                    })
-                    .collect(),
-            )
-        } else {
-            PodTopologySpread::default()
-        };
+        let spread = spread_of(&args["PodTopologySpread"]);
         let mut cluster = cluster(&line, &spread);
         for asked in list(&line["asked"]) {
             let pod = compiled(&asked["pod"]);

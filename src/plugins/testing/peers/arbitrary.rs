@@ -43,7 +43,8 @@ pub(crate) fn in_topology(node: BoxedStrategy<PlainNode>) -> BoxedStrategy<Plain
         .boxed()
 }
 
-fn labels() -> impl Strategy<Value = Labels> {
+/// The labels of a pod.
+pub(crate) fn labels() -> impl Strategy<Value = Labels> {
     (
         option::weighted(0.8, text(&["web", "web", "db"])),
         option::weighted(0.6, text(&["1", "2"])),
