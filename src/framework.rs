@@ -3,12 +3,14 @@
 mod diagnosis;
 mod evaluation;
 mod events;
+mod nominated;
 mod plugin;
 mod profile;
 
 pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
 pub use evaluation::{Choice, Evaluation};
 pub use events::{ClusterEvent, EventKind, EventSet, node_changes};
+pub use nominated::{Nominated, Nominations};
 pub use plugin::{
     Filter, Incoming, Normalize, PeerFilter, PeerScore, Permit, PermitAnswer, Plugin, PreEnqueue,
     PreFilter, PreFilterAnswer, Reserve, Score,

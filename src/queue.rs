@@ -241,10 +241,11 @@ impl SchedulingQueue {
 
     // === Waking ===
 
-    /// An event happened: wakes the unschedulable pods that it can help. `helps` is asked once for
-    /// each group of pods of one class that were rejected by the same plugins.
-    pub fn wake(
+    /// An event happened: wakes the unschedulable pods up to this priority that it can help. `helps`
+    /// is asked once for each group of pods of one class that were rejected by the same plugins.
+    pub fn wake_up_to(
         &mut self,
+        priority: i32,
         event: EventKind,
         now: Time,
         mut helps: impl FnMut(ClassId, PluginSet) -> bool,
@@ -254,12 +255,13 @@ impl SchedulingQueue {
             .copied()
             .collect();
         for group in woken {
-            let pods: Vec<PodKey> = self
-                .unschedulable
-                .get(&group)
-                .into_iter()
-                .flatten()
+            let may = |key: &PodKey| {
+                let pod = self.pods.get(key);
+                pod.is_some_and(|pod| pod.priority <= priority)
+            };
+            let pods: Vec<PodKey> = (self.unschedulable.get(&group).into_iter().flatten())
                 .copied()
+                .filter(may)
                 .collect();
             for key in pods {
                 self.requeue(key, Cause::Event(event), now);

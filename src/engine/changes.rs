@@ -53,12 +53,13 @@ impl Engine {
                     self.pod(compiled, now);
                 }
                 Err(error) => {
-                    self.unreadable_pod(&pod.metadata, &pod.spec.node_name, &error.to_string());
+                    let node = &pod.spec.node_name;
+                    self.unreadable_pod(&pod.metadata, node, &error.to_string(), now);
                 }
             },
             Change::PodGone(uid) => self.pod_gone(&uid, now),
             Change::PodUnreadable(meta, reason) => {
-                self.unreadable_pod(&meta, &meta.node_name, &reason);
+                self.unreadable_pod(&meta, &meta.node_name, &reason, now);
             }
             Change::Node(node) => match NodeModel::compile(&node) {
                 Ok(model) => {
@@ -91,7 +92,7 @@ impl Engine {
         }
     }
 
-    fn unreadable_pod(&mut self, meta: &api::Meta, node: &str, reason: &str) {
+    fn unreadable_pod(&mut self, meta: &api::Meta, node: &str, reason: &str, now: Time) {
         // One that is placed keeps counting as it last was; one that never could be read closes its
         // node. One that waits is dropped: it cannot be placed as it asked, and must not be placed
         // as if it had asked for less.
@@ -102,18 +103,27 @@ impl Engine {
         if !node.is_empty() {
             self.cluster.close_node(node);
         }
-        self.leave_alone(&meta.uid);
+        self.leave_alone(&meta.uid, now);
     }
 
     /// A waiting pod is gone, or cannot be read. If it is being bound, only the answer is still
     /// awaited: without it nobody would take the assumption back.
-    fn leave_alone(&mut self, uid: &str) {
+    fn leave_alone(&mut self, uid: &str, now: Time) {
         let Some(&key) = self.by_uid.get(uid) else {
             return;
         };
         match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
             Some(binding) => binding.gone = true,
-            None => self.drop_waiting(key),
+            None => self.give_up(key, now),
+        }
+    }
+
+    /// Forgets a pod that will not be placed any more.
+    pub(super) fn give_up(&mut self, key: PodKey, now: Time) {
+        if let Some(pod) = self.drop_waiting(key)
+            && !pod.info.nominated_node.is_empty()
+        {
+            self.nomination_ended(pod.priority, &pod.placed, now);
         }
     }
 
@@ -152,7 +162,9 @@ impl Engine {
             let binding = self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut());
             match (binding, self.cluster.placed_by_uid(uid)) {
                 (Some(binding), Some(id)) => binding.placed = id,
-                _ => self.drop_waiting(key),
+                _ => {
+                    self.drop_waiting(key);
+                }
             }
         }
         self.placed_pod_changed(old, &pod, now);
@@ -178,7 +190,7 @@ impl Engine {
 
     fn pod_gone(&mut self, uid: &str, now: Time) {
         self.readable_pod(uid, now);
-        self.leave_alone(uid);
+        self.leave_alone(uid, now);
         if let Some(id) = self.cluster.placed_by_uid(uid) {
             self.free(id, now);
         }
@@ -215,6 +227,7 @@ impl Engine {
                     self.profiles[profile].plugins[plugin.index()].unschedulable(1);
                 }
                 let info = info(&waiting, !held_by.is_empty());
+                self.nominator.set(key, &info.nominated_node);
                 let class = self.classes.join(profile, waiting.shape);
                 let peers = self.cluster.adopt(&pod.peers);
                 self.by_uid.insert(pod.reference.uid.clone(), key);
@@ -270,7 +283,7 @@ impl Engine {
         }
         held.version = version;
         held.terminating = terminating;
-        held.placed = placed;
+        let old_placed = std::mem::replace(&mut held.placed, placed);
         let old_peers = held.peers;
         held.peers = self.cluster.adopt(&peers);
         self.cluster.dismiss(old_peers);
@@ -284,14 +297,16 @@ impl Engine {
             }
         }
         let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
+        let (priority, binding) = (held.priority, held.binding.is_some());
         let gated = !self.held_by(profile, &waiting).is_empty();
         let Some((_, old_shape)) = self.classes.get(old_class) else {
             return;
         };
         let old_shape = Arc::clone(old_shape);
-        if let Some(held) = self.pods.get_mut(&key) {
-            held.info = info(&waiting, gated);
-        }
+        let Some(held) = self.pods.get_mut(&key) else {
+            return;
+        };
+        let old_info = std::mem::replace(&mut held.info, info(&waiting, gated));
         let changes: Vec<EventKind> = target_changes(&old_shape, &waiting.shape, was_gated, gated);
         if *old_shape != waiting.shape {
             let class = self.classes.join(profile, waiting.shape);
@@ -301,7 +316,20 @@ impl Engine {
             }
             self.classes.leave(old_class);
         }
-        if was_gated && !gated {
+        // While it is being bound it counts where it is assumed.
+        let nomination = &*old_info.nominated_node;
+        if !binding {
+            (self.nominator).update(key, nomination, &waiting.nominated_node);
+        }
+        self.target_changed(key, changes, was_gated && !gated, now);
+        if !binding && !nomination.is_empty() && *nomination != *waiting.nominated_node {
+            self.nomination_ended(priority, &old_placed, now);
+        }
+    }
+
+    /// Wakes a pod if what changed about itself can help.
+    fn target_changed(&mut self, key: PodKey, changes: Vec<EventKind>, ungated: bool, now: Time) {
+        if ungated {
             self.queue
                 .ungate(key, Cause::Event(EventKind::TargetPodGatesEliminated), now);
             return;
@@ -322,14 +350,15 @@ impl Engine {
     }
 
     /// Forgets a pod that waits.
-    pub(super) fn drop_waiting(&mut self, key: PodKey) {
+    pub(super) fn drop_waiting(&mut self, key: PodKey) -> Option<Waiting> {
         self.unmark(key);
         self.queue.remove(key);
-        if let Some(pod) = self.pods.remove(&key) {
-            self.by_uid.remove(&pod.reference.uid);
-            self.classes.leave(pod.class);
-            self.cluster.dismiss(pod.peers);
-        }
+        self.nominator.remove(key);
+        let pod = self.pods.remove(&key)?;
+        self.by_uid.remove(&pod.reference.uid);
+        self.classes.leave(pod.class);
+        self.cluster.dismiss(pod.peers);
+        Some(pod)
     }
 }
 

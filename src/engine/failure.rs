@@ -16,6 +16,7 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// Who rejected the pod; nobody when it was an error.
     pub(super) rejectors: PluginSet,
+    /// Whether a nomination ends; else it stays what the pod's object says.
     pub(super) clear_nomination: bool,
 }
 
@@ -64,6 +65,12 @@ impl Engine {
         }
         self.queue.reject(key, failure.rejectors, now);
 
+        if failure.clear_nomination {
+            self.nominator.remove(key);
+        } else {
+            self.nominator.set(key, &pod.info.nominated_node);
+        }
+
         let message: Arc<str> = failure.message.into();
         let reference = Arc::clone(&pod.reference);
         let event = PodEvent {
@@ -90,11 +97,9 @@ impl Engine {
         };
         let news = patch.clear_nomination || pod.info.condition.as_ref() != Some(&condition);
         if news {
-            // What was sent counts as stored until the outcome or the watch says otherwise.
+            // What was sent counts as stored until the outcome or the watch says otherwise. A
+            // nomination does not: that it is gone is news for other pods, see `update_waiting`.
             pod.info.condition = Some(condition);
-            if patch.clear_nomination {
-                pod.info.nominated_node = Box::default();
-            }
         }
         self.effect(Arc::clone(&reference), Action::Emit(event));
         if news {

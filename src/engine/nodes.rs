@@ -3,7 +3,7 @@
 use super::classes::ClassTable;
 use super::{Engine, ProfileState};
 use crate::framework::{ClusterEvent, PluginSet, node_changes};
-use crate::model::{NodeModel, Time};
+use crate::model::{NodeModel, PlacedPod, Time};
 use crate::queue::ClassId;
 
 impl Engine {
@@ -35,6 +35,17 @@ impl Engine {
 
     /// Tells the waiting pods what happened.
     pub(super) fn wake(&mut self, event: &ClusterEvent<'_>, now: Time) {
+        self.wake_up_to(i32::MAX, event, now);
+    }
+
+    /// A pod of this priority is not nominated any more to the node that it was. For those that
+    /// had to yield to it this is as if it had been deleted there.
+    pub(super) fn nomination_ended(&mut self, priority: i32, pod: &PlacedPod, now: Time) {
+        self.wake_up_to(priority, &ClusterEvent::AssignedPodDelete(pod), now);
+    }
+
+    /// Tells the waiting pods up to this priority what happened.
+    fn wake_up_to(&mut self, priority: i32, event: &ClusterEvent<'_>, now: Time) {
         let started = (self.stopwatch)();
         let Self {
             queue,
@@ -43,7 +54,7 @@ impl Engine {
             ..
         } = self;
         if self.heeded.contains(event.kind()) {
-            queue.wake(event.kind(), now, |class, rejectors| {
+            queue.wake_up_to(priority, event.kind(), now, |class, rejectors| {
                 helps(profiles, classes, event, class, rejectors)
             });
         }

@@ -20,7 +20,8 @@ fn a_group_is_asked_once_and_wakes_together() {
         queue.reject(PodKey(key), rejectors, Time::from_secs(1));
     }
     let mut asked = Vec::new();
-    queue.wake(
+    queue.wake_up_to(
+        i32::MAX,
         EventKind::NodeAdd,
         Time::from_secs(60),
         |class, rejectors| {
@@ -49,7 +50,9 @@ fn events_wake_only_the_unschedulable() {
     assert_eq!(queue.pop(Time::ZERO), Some(PodKey(1)));
     assert_eq!(queue.pop(Time::ZERO), Some(PodKey(2)));
     queue.fail(PodKey(2), Time::ZERO);
-    queue.wake(EventKind::NodeAdd, Time::from_secs(60), |_, _| true);
+    queue.wake_up_to(i32::MAX, EventKind::NodeAdd, Time::from_secs(60), |_, _| {
+        true
+    });
     for key in [1, 2, 3] {
         queue.wake_one(PodKey(key), Cause::PodAdd, Time::from_secs(60));
     }
@@ -98,7 +101,12 @@ fn a_removed_pod_is_nowhere() {
         queue.audit();
         assert!(queue.is_empty() && !queue.has_next(), "{state:?}");
         queue.tick(Time::from_secs(1000));
-        queue.wake(EventKind::NodeAdd, Time::from_secs(1000), |_, _| true);
+        queue.wake_up_to(
+            i32::MAX,
+            EventKind::NodeAdd,
+            Time::from_secs(1000),
+            |_, _| true,
+        );
         assert_eq!(queue.pop(Time::from_secs(1000)), None, "{state:?}");
         assert!(queue.remove(PodKey(1)).is_none());
     }
@@ -114,9 +122,12 @@ fn a_new_class_moves_nobody() {
     queue.reject(PodKey(1), set(&[1]), Time::ZERO);
     queue.set_class(PodKey(1), ClassId(8));
     queue.audit();
-    queue.wake(EventKind::NodeAdd, Time::from_secs(9), |class, _| {
-        class == ClassId(8)
-    });
+    queue.wake_up_to(
+        i32::MAX,
+        EventKind::NodeAdd,
+        Time::from_secs(9),
+        |class, _| class == ClassId(8),
+    );
     assert_eq!(drain(&mut queue, 9), [1]);
 }
 
