@@ -134,7 +134,11 @@ impl Engine {
             counts.add(reason.into(), 1);
             let reasons = counts.text().unwrap_or_default();
             let message = format!("0/1 nodes are available: {reasons}.");
-            self.failed(key, now, started, Failure::rejected(message, plugins));
+            let failure = Failure {
+                clear_nomination: true,
+                ..Failure::rejected(message, plugins)
+            };
+            self.failed(key, now, started, failure);
             return;
         }
         let node: Arc<str> = self.cluster.node_name(choice.node).into();

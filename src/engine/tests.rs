@@ -7,6 +7,7 @@
 
 mod extension_points;
 mod histories;
+mod nominations;
 mod outcomes;
 mod server;
 mod words;

@@ -6,6 +6,7 @@
 )]
 
 mod hints;
+mod nominated;
 mod peers;
 mod profiles;
 mod properties;

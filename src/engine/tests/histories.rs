@@ -24,6 +24,8 @@ enum Step {
     BoundPod(PlainPod, usize),
     /// Bound by somebody else while it waits.
     Stolen(usize, usize),
+    /// Nominated by somebody else, to a node that may not exist, or to none any more.
+    Nominate(usize, Option<usize>),
     Terminate(usize),
     Delete(usize),
     Finish(usize),
@@ -56,6 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => waiting,
         2 => (any_pod, 0..NAMES + 1).prop_map(|(pod, node)| Step::BoundPod(pod, node)),
         1 => (at(), 0..NAMES).prop_map(|(pod, node)| Step::Stolen(pod, node)),
+        2 => (at(), prop::option::weighted(0.8, 0..NAMES + 1))
+            .prop_map(|(pod, node)| Step::Nominate(pod, node)),
         1 => at().prop_map(Step::Terminate),
         2 => at().prop_map(Step::Delete),
         1 => at().prop_map(Step::Finish),
@@ -151,6 +155,11 @@ impl History {
             Step::Stolen(which, node) => self.server.edit(which, |pod| {
                 if pod.node.is_empty() && !pod.terminating {
                     pod.node = node_name(node);
+                }
+            }),
+            Step::Nominate(which, node) => self.server.edit(which, |pod| {
+                if pod.node.is_empty() {
+                    pod.nominated = node.map(node_name).unwrap_or_default();
                 }
             }),
             Step::Terminate(which) => self.server.edit(which, |pod| pod.terminating = true),
@@ -344,6 +353,7 @@ impl History {
             {
                 let fits: Vec<_> = (verdicts.iter())
                     .filter(|(_, verdict)| **verdict == Verdict::Yes)
+                    .filter(|(node, _)| self.fits_beside_nominated(world, uid, node))
                     .collect();
                 assert!(
                     fits.is_empty(),
@@ -355,6 +365,23 @@ impl History {
         }
         // Whoever is terminating is dropped when its turn comes.
         assert!(self.engine.pods.len() >= waiting);
+    }
+
+    /// Whether the pod would fit the node if the pods were there that are nominated to it.
+    fn fits_beside_nominated(&self, world: &World, uid: &str, node: &str) -> bool {
+        let pod = &self.server.pods[uid].pod;
+        let mut world = world.clone();
+        for (other, nominated) in &self.server.pods {
+            let counts = nominated.nominated == node && nominated.pod.priority >= pod.priority;
+            if counts && other != uid && nominated.node.is_empty() {
+                let placed = (node.to_owned(), nominated.pod.clone());
+                world.placed.insert(other.clone(), placed);
+            }
+        }
+        let Answer::Nodes(verdicts) = world.filter(pod) else {
+            return false;
+        };
+        verdicts[node] == Verdict::Yes
     }
 }
 
