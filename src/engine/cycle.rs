@@ -77,7 +77,8 @@ impl Engine {
         let nominated = nominator.before(key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
-        if let Some(node) = cluster.node_id(&pod.info.nominated_node)
+        let own = cluster.node_id(&pod.info.nominated_node);
+        if let Some(node) = own
             && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
         {
             return Some(Choice {
@@ -101,6 +102,10 @@ impl Engine {
             .extension_point(ExtensionPoint::Filter, status, filtered - begin);
         count_filters(state, evaluation.skipped());
         if !found {
+            if let Some(node) = own {
+                let profile = &state.profile;
+                evaluation.refuse_own_nomination(profile, incoming, cluster, node, &nominated);
+            }
             return None;
         }
         let choice = if evaluation.feasible().is_at_most(1) {

@@ -57,8 +57,8 @@ pub struct Evaluation {
     diagnosis: Diagnosis,
     /// What the filters said that are asked anew.
     anew: Diagnosis,
-    /// The nodes that the pod does not fit beside nominated pods: the reasons are in `anew`, and
-    /// what `diagnosis` has of them does not count.
+    /// The nodes that nominations had a say in: the reasons are in `anew`, and what is known of
+    /// them otherwise does not count.
     yielded: NodeSet,
     /// Nodes that were filtered again and still want scoring.
     unscored: NodeSet,
@@ -471,6 +471,7 @@ impl Evaluation {
         if let Some(narrowed) = &self.narrowed {
             let mut outside = cluster.nodes().clone();
             outside.subtract(&narrowed.nodes);
+            outside.subtract(&self.yielded);
             let names = profile.names(narrowed.plugins);
             counts.add(
                 format!("node(s) didn't satisfy plugin(s) {names}").into(),

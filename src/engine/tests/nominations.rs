@@ -8,7 +8,7 @@ use crate::framework::{
 };
 use crate::model::PodShape;
 use crate::plugins::defaults;
-use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};
+use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod, PlainTerm};
 
 fn node(name: &str) -> PlainNode {
     PlainNode {
@@ -480,6 +480,35 @@ fn the_first_pass_that_fails_is_told() {
         let expected = format!("0/1 nodes are available: {reason}. {nobody}");
         check_text(&placed, &[nominated], pod, &expected);
     }
+}
+
+#[test]
+fn a_node_that_is_ruled_out_and_nominated_is_told_of_by_itself() {
+    let field = (
+        "metadata.name".to_owned(),
+        "In".to_owned(),
+        vec!["b".to_owned()],
+    );
+    let term = PlainTerm {
+        expressions: Vec::new(),
+        fields: vec![field],
+    };
+    let pod = PlainPod {
+        required: Some(vec![term]),
+        ..cpu(5000)
+    };
+    let mut story = Story::of_two_nodes();
+    story.server.put_node(node("c"));
+    story.server.put_pod(pod, "");
+    story.nominate(1, "a");
+    let effects = story.decide();
+    assert_eq!(
+        &*patches(&effects)[0].message,
+        "0/3 nodes are available: 1 Insufficient cpu, \
+         1 node(s) didn't match Pod's node affinity/selector, \
+         1 node(s) didn't satisfy plugin(s) [NodeAffinity]. \
+         preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+    );
 }
 
 #[test]

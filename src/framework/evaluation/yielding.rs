@@ -1,6 +1,6 @@
 //! Room that a pod leaves to others that are nominated to it.
 
-use super::Evaluation;
+use super::{Evaluation, Narrowed};
 use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{Diagnosis, Incoming, Nominations, Profile};
 
@@ -32,6 +32,29 @@ impl Evaluation {
             for node in rejected {
                 self.yield_on(profile, pod, cluster, node, nominated);
             }
+        }
+    }
+
+    /// Takes note that the pod does not fit the node that it is itself nominated to. If PreFilters
+    /// have ruled the node out, it is told of by itself and not among the others that they have,
+    /// since upstream looks at it before it heeds them.
+    pub fn refuse_own_nomination(
+        &mut self,
+        profile: &Profile,
+        pod: Incoming<'_>,
+        cluster: &mut Cluster,
+        node: NodeId,
+        nominated: &Nominations<'_>,
+    ) {
+        let outside = |narrowed: &Narrowed| !narrowed.nodes.contains(node);
+        if !self.narrowed.as_ref().is_some_and(outside) {
+            return;
+        }
+        let mut why = Diagnosis::default();
+        let yields = (nominated, self.skipped);
+        if !profile.fits_with_nominated(pod, cluster, node, yields, &mut why) {
+            self.anew.absorb(why);
+            self.yielded.insert(node);
         }
     }
 
