@@ -17,6 +17,7 @@ mod waiting;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -36,6 +37,9 @@ use waiting::Waiting;
 
 /// Seconds on a clock that only metrics read; no decision may depend on it.
 pub type Stopwatch = Box<dyn Fn() -> f64 + Send>;
+
+/// How often a part of the counters is counted again.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the engine is set up.
 pub struct Setup {
@@ -88,6 +92,8 @@ pub struct Engine {
     metrics: SchedulingMetrics,
     events: events::EventCounters,
     explained: explain::Explained,
+    next_audit: Option<Time>,
+    audits: usize,
 }
 
 mod events;
@@ -143,6 +149,8 @@ impl Engine {
             metrics: setup.metrics.scheduling(),
             events: events::EventCounters::new(Arc::clone(&setup.metrics)),
             explained: explain::Explained::default(),
+            next_audit: None,
+            audits: 0,
         }
     }
 
@@ -158,11 +166,28 @@ impl Engine {
                 self.attempt(key, now);
             }
         }
+        self.audit_counters(now);
         self.queue.report();
         let (placed, assumed) = self.cluster.placed_counts();
         self.metrics
             .cache_size(self.cluster.node_count(), placed, assumed);
         std::mem::take(&mut self.effects)
+    }
+
+    /// Counts a small part of the counters again, once a second while there is anything to do. One
+    /// that is wrong is a bug: it is told, and everything is counted again.
+    fn audit_counters(&mut self, now: Time) {
+        if self.next_audit.is_some_and(|time| now < time) {
+            return;
+        }
+        self.next_audit = Some(now + AUDIT_INTERVAL);
+        self.audits += 1;
+        let found = self.cluster.audit_sample(self.audits);
+        self.metrics.counters_audited(found.is_ok());
+        if let Err(difference) = found {
+            tracing::error!(%difference, "a counter of pods was wrong; all are counted again");
+            self.cluster.recount_peers();
+        }
     }
 
     /// Whether there is a pod to decide now.

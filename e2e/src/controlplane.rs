@@ -1,6 +1,7 @@
 //! A control plane of its own for a test or a load run: etcd and kube-apiserver, with kube-controller-manager if asked.
 
 pub mod binaries;
+mod gobuild;
 pub mod ports;
 pub mod process;
 mod schedulers;
@@ -81,9 +82,7 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts a control plane and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let binaries = tokio::task::spawn_blocking(Binaries::ensure)
-            .await
-            .context("the search for the control plane's programs panicked")??;
+        let binaries = binaries::search(Binaries::ensure).await?;
         let mut attempt = 1;
         loop {
             match Self::start_once(&options, &binaries).await {
@@ -168,6 +167,14 @@ impl ControlPlane {
     /// A file for clients that may do what Kubernetes allows to kube-scheduler, and nothing else.
     pub fn scheduler_kubeconfig(&self) -> PathBuf {
         self.directory().join(SCHEDULER_KUBECONFIG)
+    }
+
+    /// Writes a file for clients that have this token, and returns where it is.
+    pub fn kubeconfig_of(&self, token: &str, name: &str) -> Result<PathBuf> {
+        let path = self.directory().join(name);
+        let authority = self.directory().join("certificates/apiserver.crt");
+        write_private(&path, &kubeconfig_text(self.port, &authority, token)?)?;
+        Ok(path)
     }
 
     /// The directory of this control plane, for logs and configuration files; it goes away with it.

@@ -117,6 +117,7 @@ async fn fill(arguments: &Arguments, address: SocketAddr) -> Result<(), anyhow::
         backoff: Backoff::default(),
         http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         leader_election: None,
+        rate_limit: None,
         shown_config: json!({}),
     })
     .await

@@ -10,6 +10,7 @@ mod histories;
 mod nominations;
 mod outcomes;
 mod server;
+mod wild;
 mod words;
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Fails unless the parts of the engine agree with each other.
-    fn audit(&self) {
+    pub(crate) fn audit(&self) {
         self.queue.audit();
         self.cluster.audit();
         assert_eq!(

@@ -1,8 +1,8 @@
 //! The ways out of the engine: one lane for each kind of effect, binds first.
 
-mod bind;
+pub(super) mod bind;
 mod events;
-mod status;
+pub(super) mod status;
 mod window;
 
 use std::sync::Arc;

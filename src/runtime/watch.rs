@@ -1,5 +1,7 @@
 //! The watches: lists and events of one kind, decoded one by one and put into the mailbox.
 
+mod source;
+
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +16,10 @@ use kube::{Api, Client};
 use super::http::ReadyFlag;
 use super::lease::Leadership;
 use super::mailbox::{Mailbox, Subject};
-use crate::api::{Kind, Meta, Namespace, Node, Pod, PriorityClass, Watched};
+use crate::api::{Kind, Namespace, Node, Pod, PriorityClass, Watched};
 use crate::engine::Change;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
+pub(super) use source::Source;
 
 /// How long the server keeps a watch open. Short enough that a connection that died silently is
 /// noticed soon; long enough for a full initial list.
@@ -29,6 +32,13 @@ pub(super) struct Unsynced {
 }
 
 impl Unsynced {
+    pub(super) fn new(kinds: usize, mailbox: &Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicUsize::new(kinds),
+            mailbox: Arc::clone(mailbox),
+        })
+    }
+
     fn listed(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.mailbox.change(Subject::Everything, Change::Synced);
@@ -65,10 +75,7 @@ pub(super) fn start_all(
     election: &Election,
     mut ready: impl FnMut(&'static str) -> ReadyFlag,
 ) -> Vec<Task> {
-    let unsynced = Arc::new(Unsynced {
-        left: AtomicUsize::new(WATCHED.len()),
-        mailbox: Arc::clone(mailbox),
-    });
+    let unsynced = Unsynced::new(WATCHED.len(), mailbox);
     (WATCHED.iter())
         .map(|(kind, check, start)| {
             let (client, mailbox) = (client.clone(), Arc::clone(mailbox));
@@ -92,121 +99,8 @@ fn start<K: Source>(
     ready: ReadyFlag,
     metrics: WatchMetrics,
 ) -> Task {
-    let watch = Watch::<K> {
-        mailbox,
-        unsynced,
-        ready,
-        metrics,
-        known: HashSet::new(),
-        listing: None,
-        synced: false,
-        settled: false,
-        counts: election.is_none(),
-        confirmed: false,
-        complained: false,
-        kind: std::marker::PhantomData,
-    };
+    let watch = Watch::<K>::new(mailbox, unsynced, ready, metrics, election.is_none());
     Box::pin(watch.run(client, election))
-}
-
-/// A kind as a source of changes.
-trait Source: Kind {
-    /// Whether decisions can do without it: a server that forbids it (kube-scheduler's own rights
-    /// do not include it) delays nothing, and is asked again.
-    const OPTIONAL: bool = false;
-
-    /// Which objects; empty for all.
-    const FIELDS: &'static str = "";
-
-    /// What tells objects apart: uid or name.
-    fn identity(meta: &Meta) -> Box<str> {
-        meta.name.clone()
-    }
-    fn subject(identity: Box<str>) -> Subject;
-    fn changed(self) -> Change;
-    fn gone(identity: Box<str>) -> Change;
-    /// None for kinds that can be left out when one is unreadable.
-    fn unreadable(meta: &Meta, reason: String) -> Option<Change>;
-}
-
-impl Source for Pod {
-    const FIELDS: &'static str = "status.phase!=Succeeded,status.phase!=Failed";
-
-    fn identity(meta: &Meta) -> Box<str> {
-        meta.uid.clone()
-    }
-
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::Pod(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::Pod(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::PodGone(identity)
-    }
-
-    fn unreadable(meta: &Meta, reason: String) -> Option<Change> {
-        Some(Change::PodUnreadable(Box::new(meta.clone()), reason))
-    }
-}
-
-impl Source for Node {
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::Node(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::Node(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::NodeGone(identity)
-    }
-
-    fn unreadable(meta: &Meta, reason: String) -> Option<Change> {
-        Some(Change::NodeUnreadable(meta.name.clone(), reason))
-    }
-}
-
-impl Source for Namespace {
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::Namespace(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::Namespace(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::NamespaceGone(identity)
-    }
-
-    fn unreadable(_: &Meta, _: String) -> Option<Change> {
-        None
-    }
-}
-
-impl Source for PriorityClass {
-    const OPTIONAL: bool = true;
-
-    fn subject(identity: Box<str>) -> Subject {
-        Subject::PriorityClass(identity)
-    }
-
-    fn changed(self) -> Change {
-        Change::PriorityClass(Box::new(self))
-    }
-
-    fn gone(identity: Box<str>) -> Change {
-        Change::PriorityClassGone(identity)
-    }
-
-    fn unreadable(_: &Meta, _: String) -> Option<Change> {
-        None
-    }
 }
 
 /// The pauses between attempts to reach the server: short, since a scheduler that does not see the
@@ -242,7 +136,8 @@ impl Backoff for Reconnect {
 }
 
 /// How the current stream ended.
-enum Ended {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
     /// The server does not stream lists.
     StreamingRefused,
     /// The stream began to list anew, or this replica leads now; the next one asks for the newest
@@ -268,7 +163,8 @@ async fn until_leading(election: &Election, known: bool) {
     std::future::pending().await
 }
 
-struct Watch<K> {
+/// What is known of one kind, and what the next list is to be.
+pub(super) struct Watch<K> {
     mailbox: Arc<Mailbox>,
     unsynced: Arc<Unsynced>,
     ready: ReadyFlag,
@@ -277,6 +173,11 @@ struct Watch<K> {
     known: HashSet<Box<str>>,
     /// Those seen by the list under way.
     listing: Option<HashSet<Box<str>>>,
+    /// Whether the next list is to be streamed.
+    streaming: bool,
+    /// Whether everything was listed once when the current stream began, and how many lists it has
+    /// begun.
+    stream: (bool, u32),
     /// Whether everything was listed once.
     synced: bool,
     /// Whether that, or that it cannot be had, was said.
@@ -291,19 +192,44 @@ struct Watch<K> {
 }
 
 impl<K: Source> Watch<K> {
+    /// `counts`: whether there is no election, so that the first list counts.
+    pub(super) fn new(
+        mailbox: Arc<Mailbox>,
+        unsynced: Arc<Unsynced>,
+        ready: ReadyFlag,
+        metrics: WatchMetrics,
+        counts: bool,
+    ) -> Self {
+        Self {
+            mailbox,
+            unsynced,
+            ready,
+            metrics,
+            known: HashSet::new(),
+            listing: None,
+            // A list that is streamed spares the server and may be a little old. That is good enough
+            // for a standby that knows nothing yet. Decisions need the newest state, or else they
+            // give away the room of what another life of this scheduler bound last, and what a
+            // later list lacks counts as deleted.
+            streaming: !counts,
+            stream: (false, 0),
+            synced: false,
+            settled: false,
+            counts,
+            confirmed: false,
+            complained: false,
+            kind: std::marker::PhantomData,
+        }
+    }
+
     async fn run(mut self, client: Client, election: Election) {
         let api: Api<Watched<K>> = Api::all(client);
-        // The first list is streamed, which spares the server; it may be a little old, but nothing
-        // is known yet that it could contradict. Every later one asks for the newest state, because
-        // what it lacks counts as deleted.
-        let mut streaming = true;
         loop {
             if !self.counts && leads(&election) {
-                self.counts = true;
-                streaming = false;
+                self.lead();
             }
             let config = watcher::Config::default().timeout(WATCH_SECONDS);
-            let config = if streaming {
+            let config = if self.begin_stream() {
                 config.streaming_lists()
             } else {
                 config
@@ -318,46 +244,48 @@ impl<K: Source> Watch<K> {
                 ended = self.follow(watcher(api.clone(), config)) => ended,
                 () = begins_to_lead => Ended::Relist,
             };
-            match ended {
-                Ended::StreamingRefused => {
-                    self.metrics.streaming_list_refused();
-                    streaming = false;
-                }
-                Ended::Relist => streaming = false,
-                Ended::Broken => {
-                    streaming &= !self.synced;
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+            self.end_stream(ended);
+            if ended == Ended::Broken {
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            self.listing = None;
         }
+    }
+
+    /// This replica leads now: the next list, which asks for the newest state, counts.
+    pub(super) fn lead(&mut self) {
+        self.counts = true;
+        self.streaming = false;
+    }
+
+    /// Whether the stream that begins now is to list by streaming.
+    pub(super) fn begin_stream(&mut self) -> bool {
+        self.stream = (self.synced, 0);
+        self.streaming
+    }
+
+    pub(super) fn end_stream(&mut self, ended: Ended) {
+        match ended {
+            Ended::StreamingRefused => {
+                self.metrics.streaming_list_refused();
+                self.streaming = false;
+            }
+            Ended::Relist => self.streaming = false,
+            Ended::Broken => self.streaming &= !self.synced,
+        }
+        self.break_off_list();
     }
 
     async fn follow(
         &mut self,
         stream: impl futures::Stream<Item = watcher::Result<watcher::Event<Watched<K>>>> + Send,
     ) -> Ended {
-        let first = !self.synced;
         let mut stream = pin!(stream.backoff(Reconnect::default()));
-        let mut lists = 0;
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
                     self.heard();
-                    match event {
-                        watcher::Event::Init => {
-                            lists += 1;
-                            // A streaming watch lists anew by streaming from wherever the server
-                            // stands; only a fresh one asks for the newest state.
-                            if first && lists > 1 && self.synced {
-                                return Ended::Relist;
-                            }
-                            self.begin_list();
-                        }
-                        watcher::Event::InitApply(object) => self.listed(object),
-                        watcher::Event::InitDone => self.end_list(),
-                        watcher::Event::Apply(object) => self.applied(object),
-                        watcher::Event::Delete(object) => self.deleted(&object),
+                    if let Some(ended) = self.take(event) {
+                        return ended;
                     }
                 }
                 Err(error) => {
@@ -382,6 +310,27 @@ impl<K: Source> Watch<K> {
             }
         }
         Ended::Broken
+    }
+
+    /// Takes in what the stream says, unless it begins a list that must be begun otherwise.
+    pub(super) fn take(&mut self, event: watcher::Event<Watched<K>>) -> Option<Ended> {
+        match event {
+            watcher::Event::Init => {
+                let (synced, lists) = &mut self.stream;
+                *lists += 1;
+                // A streaming watch lists anew by streaming from wherever the server stands; only a
+                // fresh one asks for the newest state.
+                if !*synced && *lists > 1 && self.synced {
+                    return Some(Ended::Relist);
+                }
+                self.begin_list();
+            }
+            watcher::Event::InitApply(object) => self.listed(object),
+            watcher::Event::InitDone => self.end_list(),
+            watcher::Event::Apply(object) => self.applied(object),
+            watcher::Event::Delete(object) => self.deleted(&object),
+        }
+        None
     }
 
     fn heard(&mut self) {
@@ -417,7 +366,13 @@ impl<K: Source> Watch<K> {
         if self.synced {
             self.metrics.relisted();
         }
+        self.break_off_list();
         self.listing = Some(HashSet::with_capacity(self.known.len()));
+    }
+
+    /// The engine was told of what a list had that never ended: it exists as far as we know.
+    fn break_off_list(&mut self) {
+        self.known.extend(self.listing.take().into_iter().flatten());
     }
 
     fn listed(&mut self, object: Watched<K>) {
@@ -432,9 +387,12 @@ impl<K: Source> Watch<K> {
     /// What was known and is not in the list is gone: its deletion was missed.
     fn end_list(&mut self) {
         let listed = self.listing.take().unwrap_or_default();
-        for identity in self.known.difference(&listed) {
+        let mut gone: Vec<_> = self.known.difference(&listed).cloned().collect();
+        // The order is that of a hash; the engine is to be told the same in the same order.
+        gone.sort_unstable();
+        for identity in gone {
             self.mailbox
-                .change(K::subject(identity.clone()), K::gone(identity.clone()));
+                .change(K::subject(identity.clone()), K::gone(identity));
         }
         self.known = listed;
         self.synced = true;
@@ -485,3 +443,6 @@ impl<K: Source> Watch<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

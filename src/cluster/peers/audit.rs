@@ -3,30 +3,33 @@
 use rustc_hash::FxHashMap;
 
 use super::{PeerId, Peers, SelectorId};
-use crate::cluster::{Cluster, NodeId, Slot, Tally};
+use crate::cluster::{Cluster, NodeId, PlacedRecord, Slot, Tally};
 use crate::model::LabelView;
 
 impl Cluster {
     /// Compares every counter of pods relative to pods with what the placed pods and the nodes'
-    /// labels say. Answers the first difference, in words.
+    /// labels say.
+    ///
+    /// # Errors
+    ///
+    /// The first difference, in words.
     pub fn audit_peers(&self) -> Result<(), String> {
         let peers = &self.peers;
-        let mut placed: FxHashMap<PeerId, FxHashMap<NodeId, i64>> = FxHashMap::default();
-        for (_, record) in self.iter_placed() {
-            *(placed.entry(record.peers).or_default())
-                .entry(record.node)
-                .or_default() += 1;
+        for node in 0..self.slots.len() {
+            self.audit_node(NodeId::new(node))?;
+        }
+        let placed: usize = (peers.classes.iter().flatten())
+            .map(|class| class.placed.values().sum::<i64>() as usize)
+            .sum();
+        let unknown = |(_, record): &(_, &PlacedRecord)| record.peers == PeerId::default();
+        let expected = self.placed_counts().0 - self.iter_placed().filter(unknown).count();
+        if placed != expected {
+            return Err(format!(
+                "classes count {placed} placed pods, there are {expected}"
+            ));
         }
         for (index, class) in peers.classes.iter().enumerate() {
             let Some(class) = class else { continue };
-            let id = PeerId::new(index);
-            let expected = placed.remove(&id).unwrap_or_default();
-            if class.placed != expected {
-                return Err(format!(
-                    "class {index}: counted {:?}, placed {expected:?}",
-                    class.placed
-                ));
-            }
             let namespace = peers.namespaces.get(&class.spec.namespace);
             let matched: Vec<SelectorId> = (peers.selectors.iter().enumerate())
                 .filter(|(_, selector)| {
@@ -35,50 +38,87 @@ impl Cluster {
                 .map(|(index, _)| SelectorId::new(index))
                 .collect();
             if class.matched != matched {
+                let held = &class.matched;
                 return Err(format!(
-                    "class {index}: matched {:?}, meant by {matched:?}",
-                    class.matched
+                    "class {index}: held {held:?}, meant by {matched:?}"
                 ));
             }
         }
-        if let Some(id) = placed.keys().find(|&&id| id != PeerId::default()) {
-            return Err(format!(
-                "pods are placed of the class {id:?}, which does not exist"
-            ));
-        }
-        for (index, selector) in peers.selectors.iter().enumerate() {
-            let Some(selector) = selector else { continue };
-            let id = SelectorId::new(index);
-            let mut pods: Vec<(NodeId, i64)> = Vec::new();
-            if selector.counted > 0 {
-                let meant = peers.classes.iter().flatten();
-                for class in meant.filter(|class| class.is_meant_by(id)) {
-                    pods.extend(class.placed());
-                }
-            }
-            self.audit_tally(
-                &selector.pods,
-                pods,
-                &format!("pods of {:?}", selector.query),
-            )?;
-            for (slot, carried) in selector.carried.iter().enumerate() {
-                let mut amounts = Vec::new();
-                for class in peers.classes.iter().flatten() {
-                    for term in &class.carried {
-                        if term.selector == id && term.slot == slot {
-                            amounts.extend(
-                                class
-                                    .placed()
-                                    .map(|(node, pods)| (node, pods * term.amount)),
-                            );
-                        }
-                    }
-                }
-                let what = format!("{:?} terms for {:?}", carried.kind, selector.query);
-                self.audit_tally(&carried.tally, amounts, &what)?;
-            }
+        for index in 0..peers.selectors.len() {
+            self.audit_selector(SelectorId::new(index))?;
         }
         self.audit_topology()
+    }
+
+    /// Compares the counters of one node and one selector, another pair for each number.
+    ///
+    /// # Errors
+    ///
+    /// The first difference, in words.
+    pub fn audit_sample(&self, number: usize) -> Result<(), String> {
+        if let Some(node) = number.checked_rem(self.slots.len()) {
+            self.audit_node(NodeId::new(node))?;
+        }
+        match number.checked_rem(self.peers.selectors.len()) {
+            Some(selector) => self.audit_selector(SelectorId::new(selector)),
+            None => Ok(()),
+        }
+    }
+
+    /// What classes hold of a node, against the pods that are there.
+    fn audit_node(&self, node: NodeId) -> Result<(), String> {
+        let mut placed: FxHashMap<PeerId, i64> = FxHashMap::default();
+        for record in self.pods_on(node).iter().filter_map(|&id| self.placed(id)) {
+            *placed.entry(record.peers).or_default() += 1;
+        }
+        for (index, class) in self.peers.classes.iter().enumerate() {
+            let held = class.as_ref().and_then(|class| class.placed.get(&node));
+            let expected = placed.remove(&PeerId::new(index)).unwrap_or(0);
+            if held.copied().unwrap_or(0) != expected {
+                let node = self.node_name(node);
+                return Err(format!(
+                    "class {index} on {node}: counted {held:?}, not {expected}"
+                ));
+            }
+        }
+        match placed.keys().find(|&&id| id != PeerId::default()) {
+            Some(id) => Err(format!("pods are placed of {id:?}, which does not exist")),
+            None => Ok(()),
+        }
+    }
+
+    /// What is counted by a selector, against what classes hold.
+    fn audit_selector(&self, id: SelectorId) -> Result<(), String> {
+        let peers = &self.peers;
+        let Some(Some(selector)) = peers.selectors.get(id.index()) else {
+            return Ok(());
+        };
+        let mut pods: Vec<(NodeId, i64)> = Vec::new();
+        if selector.counted > 0 {
+            let meant = peers.classes.iter().flatten();
+            for class in meant.filter(|class| class.is_meant_by(id)) {
+                pods.extend(class.placed());
+            }
+        }
+        self.audit_tally(
+            &selector.pods,
+            pods,
+            &format!("pods of {:?}", selector.query),
+        )?;
+        for (slot, carried) in selector.carried.iter().enumerate() {
+            let mut amounts = Vec::new();
+            for class in peers.classes.iter().flatten() {
+                for term in &class.carried {
+                    if term.selector == id && term.slot == slot {
+                        let placed = class.placed();
+                        amounts.extend(placed.map(|(node, pods)| (node, pods * term.amount)));
+                    }
+                }
+            }
+            let what = format!("{:?} terms for {:?}", carried.kind, selector.query);
+            self.audit_tally(&carried.tally, amounts, &what)?;
+        }
+        Ok(())
     }
 
     fn audit_tally(

@@ -4,6 +4,9 @@ use super::{Constraint, HOSTNAME, Inclusion, PodTopologySpread, with_all_labels}
 use crate::cluster::{Cluster, NodeSet, Tally, TopologyKey, ValueId};
 use crate::framework::{Incoming, MAX_SCORE, PeerScore};
 
+/// Up to this many domains are looked at one by one; more by a pass over the nodes.
+const FEW: usize = 64;
+
 impl PeerScore for PodTopologySpread {
     fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool {
         let class = cluster.peers().class(pod.peers);
@@ -29,7 +32,7 @@ impl PeerScore for PodTopologySpread {
         for constraint in &constraints {
             let key = cluster.peers().topology().key(constraint.key);
             let worth = if key.name() == HOSTNAME {
-                per_node(constraint, key, &scored)
+                per_node(constraint, &scored, sums.len())
             } else {
                 let counts = inclusion.counts(constraint, cluster, &counting);
                 let weight = weight(domains(key, &scored));
@@ -47,21 +50,19 @@ impl PeerScore for PodTopologySpread {
             };
             worth.add_to(&mut sums, key, &scored);
         }
-        for node in feasible.iter() {
-            column[node.index()] = 0;
+        if !feasible.is_subset(&scored) {
+            for node in feasible.iter() {
+                column[node.index()] = 0;
+            }
         }
-        for node in scored.iter() {
-            column[node.index()] = sums[node.index()].round() as i64;
-        }
-        normalize(&scored, column);
+        normalize(&sums, &scored, column);
     }
 }
 
 /// What a constraint adds to the score of a node.
 enum Worth {
     ByValue(Vec<f64>),
-    /// Nodes with pods, and what the others get.
-    ByNode(Vec<(usize, f64)>, f64),
+    ByNode(Vec<f64>),
 }
 
 impl Worth {
@@ -75,19 +76,14 @@ impl Worth {
                     }
                 }
             }
-            Self::ByNode(with_pods, without) => {
-                let before: Vec<_> = (with_pods.iter())
-                    .map(|&(index, worth)| (index, sums.get(index).copied().unwrap_or(0.0) + worth))
-                    .collect();
-                for node in scored.iter() {
-                    if key.value(node) != ValueId::NONE {
-                        sums[node.index()] += without;
-                    }
+            Self::ByNode(worth) if scored.is_subset(key.labelled()) => {
+                for (sum, worth) in sums.iter_mut().zip(worth) {
+                    *sum += worth;
                 }
-                for (index, sum) in before {
-                    if let Some(held) = sums.get_mut(index) {
-                        *held = sum;
-                    }
+            }
+            Self::ByNode(worth) => {
+                for node in scored.iter().filter(|&node| key.labelled().contains(node)) {
+                    sums[node.index()] += worth[node.index()];
                 }
             }
         }
@@ -95,16 +91,23 @@ impl Worth {
 }
 
 /// Each node by itself: of hostnames all pods of the node are counted, whatever its name says.
-fn per_node(constraint: &Constraint<'_>, key: &TopologyKey, scored: &NodeSet) -> Worth {
+fn per_node(constraint: &Constraint<'_>, scored: &NodeSet, slots: usize) -> Worth {
     let weight = weight(scored.len());
-    let with_pods = (constraint.pods.into_iter().flat_map(Tally::nodes))
-        .filter(|(node, _)| key.value(*node) != ValueId::NONE)
-        .map(|(node, pods)| (node.index(), score_for(pods, constraint, weight)));
-    Worth::ByNode(with_pods.collect(), score_for(0, constraint, weight))
+    let mut worth = vec![score_for(0, constraint, weight); slots];
+    for (node, pods) in constraint.pods.into_iter().flat_map(Tally::nodes) {
+        if let Some(worth) = worth.get_mut(node.index()) {
+            *worth = score_for(pods, constraint, weight);
+        }
+    }
+    Worth::ByNode(worth)
 }
 
 /// How many domains the nodes are in; those without the label are in that of the empty value.
 fn domains(key: &TopologyKey, nodes: &NodeSet) -> usize {
+    if key.domains() <= FEW && nodes.is_subset(key.labelled()) {
+        let met = |value: &ValueId| key.nodes(*value).meets(nodes);
+        return key.ids().filter(met).count();
+    }
     let mut seen = vec![false; key.value_slots() + 1];
     let empty = key.value_id("").map(ValueId::index);
     let without = empty.unwrap_or(key.value_slots());
@@ -130,11 +133,13 @@ fn score_for(pods: i64, constraint: &Constraint<'_>, weight: f64) -> f64 {
 }
 
 /// The fewer the better: 100 for a node with as few as the best would have if the worst had none.
-fn normalize(scored: &NodeSet, column: &mut [i64]) {
+fn normalize(sums: &[f64], scored: &NodeSet, column: &mut [i64]) {
     let (mut min, mut max) = (i64::MAX, 0);
     for node in scored.iter() {
-        min = min.min(column[node.index()]);
-        max = max.max(column[node.index()]);
+        let score = sums[node.index()].round() as i64;
+        min = min.min(score);
+        max = max.max(score);
+        column[node.index()] = score;
     }
     for node in scored.iter() {
         let score = &mut column[node.index()];

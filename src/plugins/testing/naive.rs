@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::peers::affinity::NaiveInterPodAffinity;
+use super::peers::spread::NaivePodTopologySpread;
+use super::peers::{Filtering, Scoring};
 use super::peers::{Labels, Workload};
 use super::plain::{Amounts, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration};
 
@@ -97,11 +100,47 @@ impl World {
             }
             self.filter_node(pod, node)
         };
+        let peers = match self.filter_by_peers(pod) {
+            Ok(peers) => peers,
+            Err(refused) => return refused,
+        };
+        let verdict = |node: &PlainNode| match verdict(node) {
+            Verdict::Yes => (peers.get(&node.name).cloned()).unwrap_or(Verdict::Yes),
+            other => other,
+        };
         Answer::Nodes(
             (self.nodes.iter())
                 .map(|(name, node)| (name.clone(), verdict(node)))
                 .collect(),
         )
+    }
+
+    /// The nodes that the plugins that look at other pods reject, or their refusal.
+    fn filter_by_peers(&self, pod: &PlainPod) -> Result<BTreeMap<String, Verdict>, Answer> {
+        let mut verdicts = BTreeMap::new();
+        let spread = NaivePodTopologySpread { defaults: None };
+        let affinity = NaiveInterPodAffinity {
+            hard_pod_affinity_weight: 1,
+            ignore_preferred_terms_of_existing_pods: false,
+        };
+        for (plugin, filtering) in [
+            ("PodTopologySpread", spread.filter(self, pod)),
+            ("InterPodAffinity", affinity.filter(self, pod)),
+        ] {
+            match filtering {
+                Filtering::Skip => {}
+                Filtering::Refused(_, text) => return Err(Answer::Refused(plugin, text)),
+                Filtering::Rejects(nodes) => {
+                    for (name, (code, reason)) in nodes {
+                        let reasons = BTreeSet::from([reason.to_owned()]);
+                        let unresolvable = code == "UnschedulableAndUnresolvable";
+                        let verdict = Verdict::No(plugin, reasons, unresolvable);
+                        verdicts.entry(name).or_insert(verdict);
+                    }
+                }
+            }
+        }
+        Ok(verdicts)
     }
 
     fn filter_node(&self, pod: &PlainPod, node: &PlainNode) -> Verdict {
@@ -209,6 +248,30 @@ impl World {
             1,
             column(&|node| self.image_locality(pod, node)),
         );
+        if feasible.is_empty() {
+            return scores;
+        }
+        let spread = NaivePodTopologySpread { defaults: None };
+        let affinity = NaiveInterPodAffinity {
+            hard_pod_affinity_weight: 1,
+            ignore_preferred_terms_of_existing_pods: false,
+        };
+        for (plugin, scoring) in [
+            ("PodTopologySpread", spread.score(self, pod, feasible)),
+            ("InterPodAffinity", affinity.score(self, pod, feasible)),
+        ] {
+            match scoring {
+                Scoring::Skip => {}
+                Scoring::Error(text) => panic!("{plugin}: {text}"),
+                Scoring::Scores(by_node) => {
+                    add(
+                        plugin,
+                        2,
+                        feasible.iter().map(|name| by_node[name].1).collect(),
+                    );
+                }
+            }
+        }
         scores
     }
 

@@ -299,44 +299,63 @@ fn cluster(line: &Value, spread: &PodTopologySpread) -> Cluster {
         let meta = namespace.metadata;
         cluster.set_namespace(&meta.name, Some(labels(&meta.labels)));
     }
-    own(line, &mut cluster);
+    for (field, kind) in [
+        ("services", "Service"),
+        ("replicationControllers", "ReplicationController"),
+        ("replicaSets", "ReplicaSet"),
+        ("statefulSets", "StatefulSet"),
+    ] {
+        for one in list(&line[field]) {
+            let (namespace, name) = (
+                text(&one["metadata"]["namespace"]),
+                text(&one["metadata"]["name"]),
+            );
+            own(
+                &mut cluster,
+                kind,
+                &namespace,
+                &name,
+                Some(&one["spec"]["selector"]),
+            );
+        }
+    }
     cluster
 }
 
-/// The services and controllers of a line.
-fn own(line: &Value, cluster: &mut Cluster) {
-    let named = |one: &Value| {
-        let meta = &one["metadata"];
-        (text(&meta["namespace"]), text(&meta["name"]))
-    };
+/// Tells the cluster of a service or controller, of which this is the selector; None when it is gone.
+pub(super) fn own(
+    cluster: &mut Cluster,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    selector: Option<&Value>,
+) {
     let pairs = |selector: &Value| -> Option<Labels> {
         let pairs: api::Pairs = serde_json::from_value(selector.clone()).unwrap();
         selector.is_object().then(|| labels(&pairs))
     };
-    for one in list(&line["services"]) {
-        let (namespace, name) = named(one);
-        cluster.set_service(&namespace, &name, pairs(&one["spec"]["selector"]));
+    if kind == "Service" {
+        cluster.set_service(namespace, name, selector.and_then(pairs));
+        return;
     }
-    for one in list(&line["replicationControllers"]) {
-        let (namespace, name) = named(one);
-        let kind = ControllerKind::ReplicationController;
-        let equal = |(key, value): &(Box<str>, Box<str>)| Requirement::equals(key, value);
-        let selector = pairs(&one["spec"]["selector"])
-            .map(|labels| LabelSelector::of(labels.iter().map(equal).collect()));
-        cluster.set_controller(kind, &namespace, &name, selector);
-    }
-    for (field, kind) in [
-        ("replicaSets", ControllerKind::ReplicaSet),
-        ("statefulSets", ControllerKind::StatefulSet),
-    ] {
-        for one in list(&line[field]) {
-            let (namespace, name) = named(one);
-            let selector: Option<api::LabelSelector> =
-                serde_json::from_value(one["spec"]["selector"].clone()).unwrap();
-            let selector = LabelSelector::compile(selector.as_ref()).ok();
-            cluster.set_controller(kind, &namespace, &name, selector);
-        }
-    }
+    let equal = |(key, value): &(Box<str>, Box<str>)| Requirement::equals(key, value);
+    let by_labels = |selector: &Value| {
+        pairs(selector).map(|labels| LabelSelector::of(labels.iter().map(equal).collect()))
+    };
+    let by_selector = |selector: &Value| {
+        let selector: Option<api::LabelSelector> =
+            serde_json::from_value(selector.clone()).unwrap();
+        LabelSelector::compile(selector.as_ref()).ok()
+    };
+    let (kind, selector) = match kind {
+        "ReplicationController" => (
+            ControllerKind::ReplicationController,
+            selector.and_then(by_labels),
+        ),
+        "ReplicaSet" => (ControllerKind::ReplicaSet, selector.and_then(by_selector)),
+        _ => (ControllerKind::StatefulSet, selector.and_then(by_selector)),
+    };
+    cluster.set_controller(kind, namespace, name, selector);
 }
 
 fn compiled(pod: &Value) -> CompiledPod {

@@ -134,7 +134,7 @@ async fn patch(client: &ApiClient, lane: &LaneMetrics, order: StatusOrder) -> (E
 }
 
 /// The patch as kube-scheduler would send it, with the uid so that it cannot hit another pod.
-fn body(pod: &PodRef, patch: &StatusPatch, now: jiff::Timestamp) -> Value {
+pub(in crate::runtime) fn body(pod: &PodRef, patch: &StatusPatch, now: jiff::Timestamp) -> Value {
     let mut condition = json!({
         "type": "PodScheduled",
         "status": "False",
