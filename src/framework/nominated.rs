@@ -108,7 +108,9 @@ impl Profile {
         })
     }
 
-    fn fits(
+    /// Whether the pod fits this node as the cluster is now; if not, `why` gets the reasons.
+    /// `skipped` as with [`Self::fits_with_nominated`].
+    pub fn fits(
         &self,
         pod: Incoming<'_>,
         cluster: &Cluster,

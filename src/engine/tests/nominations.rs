@@ -516,7 +516,7 @@ fn preemption_counts_nominated_pods_as_well() {
     let victim = ranking(1, cpu(1000));
     let pod = ranking(5, cpu(2000));
     check_text(
-        &[victim.clone()],
+        std::slice::from_ref(&victim),
         &[ranking(5, cpu(3000))],
         pod.clone(),
         "0/1 nodes are available: 1 Insufficient cpu. \

@@ -16,53 +16,44 @@ use crate::plugins::testing::arbitrary::{easy_pod, node, pod};
 use crate::plugins::testing::cases;
 use crate::plugins::testing::naive::{Answer, Verdict, World};
 use crate::plugins::testing::peers::affinity::NaiveInterPodAffinity;
-use crate::plugins::testing::peers::spread::NaivePodTopologySpread;
 use crate::plugins::testing::peers::{Filtering, arbitrary};
 use crate::plugins::testing::plain::PlainPod;
 
-/// A verdict of the filters in their order, with upstream's code and reasons.
+/// Whether removing pods could not help, and why the pod does not fit; None if it does.
 type Refusal = Option<(bool, BTreeSet<String>)>;
 
 /// What a world says of the pod, node by node; nodes that are outside of what a PreFilter narrowed
 /// to are left out. None when a PreFilter refuses.
 ///
-/// `skipped` says of spreading and affinity whether they had nothing to say of the pod.
-fn naive(world: &World, pod: &PlainPod, skipped: [bool; 2]) -> Option<BTreeMap<String, Refusal>> {
+/// A plugin that had nothing to say before anything was tried is not asked. Only pods that are
+/// there can make a difference to that, and so it concerns only InterPodAffinity.
+fn naive(
+    world: &World,
+    pod: &PlainPod,
+    without_affinity: bool,
+) -> Option<BTreeMap<String, Refusal>> {
     let Answer::Nodes(verdicts) = world.filter(pod) else {
         return None;
     };
-    let peers = peers(world, pod);
-    let of_peers = |name: &str| {
-        (peers.iter().zip(skipped))
-            .filter(|(_, skipped)| !skipped)
-            .find_map(|(filtering, _)| match filtering {
-                Filtering::Rejects(nodes) => nodes.get(name),
-                _ => None,
-            })
-            .map(|(code, reason)| {
-                let unresolvable = *code == "UnschedulableAndUnresolvable";
-                (unresolvable, BTreeSet::from([(*reason).to_owned()]))
-            })
-    };
-    let refusal = |name: &str, verdict| match verdict {
+    let refusal = |verdict| match verdict {
         Verdict::Outside => None,
+        Verdict::No("InterPodAffinity", ..) if without_affinity => Some(None),
         Verdict::No(_, reasons, unresolvable) => Some(Some((unresolvable, reasons))),
-        Verdict::Yes => Some(of_peers(name)),
+        Verdict::Yes => Some(None),
     };
     Some(
         (verdicts.into_iter())
-            .filter_map(|(name, verdict)| Some((name.clone(), refusal(&name, verdict)?)))
+            .filter_map(|(name, verdict)| Some((name, refusal(verdict)?)))
             .collect(),
     )
 }
 
-fn peers(world: &World, pod: &PlainPod) -> [Filtering; 2] {
-    let spread = NaivePodTopologySpread { defaults: None };
+fn skips_affinity(world: &World, pod: &PlainPod) -> bool {
     let affinity = NaiveInterPodAffinity {
         hard_pod_affinity_weight: 1,
         ignore_preferred_terms_of_existing_pods: false,
     };
-    [spread.filter(world, pod), affinity.filter(world, pod)]
+    affinity.filter(world, pod) == Filtering::Skip
 }
 
 /// A world, and pods that are nominated to its nodes.
@@ -142,7 +133,7 @@ impl Setting {
             shape: &shape,
             peers: cluster.adopt(&compiled.peers),
         };
-        let skipped = peers(&self.world, pod).map(|said| said == Filtering::Skip);
+        let skipped = skips_affinity(&self.world, pod);
         let alone = naive(&self.world, pod, skipped);
         let beside: Option<BTreeMap<String, Refusal>> = alone.as_ref().map(|alone| {
             (alone.iter())
@@ -179,8 +170,7 @@ impl Setting {
         let before = evaluation.touched();
         evaluation.filter(&self.profile, incoming, cluster);
         compare(cluster, &self.profile, evaluation, alone.as_ref());
-        let anew = |skipped: &[bool; 2]| skipped.iter().any(|skipped| !skipped);
-        if alone.is_some() && !anew(&skipped) {
+        if alone.is_some() && skipped && pod.peers.spread.is_empty() {
             assert_eq!(evaluation.touched(), before, "what was kept is still good");
         }
         cluster.dismiss(incoming.peers);
