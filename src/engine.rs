@@ -10,6 +10,7 @@ mod effect;
 mod explain;
 mod failure;
 mod nodes;
+mod nominator;
 mod outcomes;
 mod waiting;
 mod waking;
@@ -32,6 +33,7 @@ use crate::model::Time;
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
 use crate::telemetry::metrics::{AttemptResult, Metrics, ProfileMetrics, SchedulingMetrics};
 use classes::ClassTable;
+use nominator::Nominator;
 use waiting::Waiting;
 
 /// Seconds on a clock that only metrics read; no decision may depend on it.
@@ -77,6 +79,7 @@ pub struct Engine {
     classes: ClassTable,
     pods: FxHashMap<PodKey, Waiting>,
     by_uid: HashMap<Box<str>, PodKey>,
+    nominator: Nominator,
     next_pod: u64,
     /// Effects whose outcome is awaited, and for which pod.
     awaited: FxHashMap<EffectId, Awaited>,
@@ -135,6 +138,7 @@ impl Engine {
             classes: ClassTable::default(),
             pods: FxHashMap::default(),
             by_uid: HashMap::new(),
+            nominator: Nominator::default(),
             next_pod: 0,
             awaited: FxHashMap::default(),
             effects: Vec::new(),

@@ -3,6 +3,7 @@
 mod diagnosis;
 mod evaluation;
 mod events;
+mod nominated;
 mod plugin;
 mod profile;
 mod topics;
@@ -10,6 +11,7 @@ mod topics;
 pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
 pub use evaluation::{Choice, Evaluation};
 pub use events::{AssignedPod, ClusterEvent, EventKind, EventSet, node_changes};
+pub use nominated::{Nominated, Nominations};
 pub use plugin::{
     Filter, Incoming, Normalize, PeerFilter, PeerScore, Permit, PermitAnswer, Plugin, PreEnqueue,
     PreFilter, PreFilterAnswer, Reserve, Score,

@@ -7,7 +7,7 @@ use rustc_hash::FxHasher;
 
 use super::Engine;
 use super::waiting::{Waiting, WaitingInfo};
-use super::waking::topics;
+use super::waking::{EndedNomination, topics};
 use crate::api;
 use crate::cluster::{PeerId, PlacedRecord};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
@@ -171,17 +171,18 @@ impl Engine {
         let Some(&key) = self.by_uid.get(uid) else {
             return;
         };
-        let Some(pod) = self.pods.get_mut(&key) else {
-            return;
-        };
-        if let Some(binding) = &mut pod.binding {
-            binding.gone = true;
-            return;
+        match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
+            Some(binding) => binding.gone = true,
+            None => self.give_up(key, now),
         }
-        let nominated = pod.end_nomination();
-        self.drop_waiting(key);
-        if let Some(nominated) = nominated {
-            self.nomination_ended(&nominated, now);
+    }
+
+    /// Forgets a pod that will not be placed any more.
+    pub(super) fn give_up(&mut self, key: PodKey, now: Time) {
+        if let Some(pod) = self.drop_waiting(key)
+            && let Some(ended) = pod.nomination()
+        {
+            self.nomination_ended(&ended, now);
         }
     }
 
@@ -220,7 +221,9 @@ impl Engine {
             let binding = self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut());
             match (binding, self.cluster.placed_by_uid(uid)) {
                 (Some(binding), Some(id)) => binding.placed = id,
-                _ => self.drop_waiting(key),
+                _ => {
+                    self.drop_waiting(key);
+                }
             }
         }
         self.placed_pod_changed(old, &pod, now);
@@ -313,6 +316,7 @@ impl Engine {
                     self.profiles[profile].plugins[plugin.index()].unschedulable(1);
                 }
                 let info = info(&waiting, !held_by.is_empty());
+                self.nominator.set(key, &info.nominated_node);
                 let class = self.classes.join(profile, waiting.shape);
                 let peers = self.cluster.adopt(&pod.peers);
                 self.by_uid.insert(pod.reference.uid.clone(), key);
@@ -368,7 +372,7 @@ impl Engine {
         }
         held.version = version;
         held.terminating = terminating;
-        held.placed = placed;
+        let old_placed = std::mem::replace(&mut held.placed, placed);
         let old_peers = held.peers;
         held.peers = self.cluster.adopt(&peers);
         self.cluster.dismiss(old_peers);
@@ -382,20 +386,22 @@ impl Engine {
             }
         }
         let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
-        let peers = held.peers;
-        let nominated = if held.info.nominated_node == waiting.nominated_node {
-            None
-        } else {
-            held.end_nomination()
-        };
+        let (peers, binding) = (held.peers, held.binding.is_some());
         let gated = !self.held_by(profile, &waiting).is_empty();
         let Some((_, old_shape)) = self.classes.get(old_class) else {
             return;
         };
         let old_shape = Arc::clone(old_shape);
-        if let Some(held) = self.pods.get_mut(&key) {
-            held.info = info(&waiting, gated);
-        }
+        let Some(held) = self.pods.get_mut(&key) else {
+            return;
+        };
+        let old_info = std::mem::replace(&mut held.info, info(&waiting, gated));
+        let ended = (old_info.nominated_node != waiting.nominated_node).then(|| EndedNomination {
+            node: old_info.nominated_node.clone(),
+            pod: old_placed,
+            peers: old_peers,
+            priority: held.priority,
+        });
         let old = Incoming {
             shape: &old_shape,
             peers: old_peers,
@@ -410,14 +416,18 @@ impl Engine {
             self.classes.leave(old_class);
         }
         self.regroup(key);
+        // While it is being bound it counts where it is assumed.
+        if !binding {
+            (self.nominator).update(key, &old_info.nominated_node, &waiting.nominated_node);
+        }
         if was_gated && !gated {
             self.queue
                 .ungate(key, Cause::Event(EventKind::TargetPodGatesEliminated), now);
         } else {
             self.wake_itself(key, &changes, old, now);
         }
-        if let Some(nominated) = nominated {
-            self.nomination_ended(&nominated, now);
+        if let Some(ended) = ended.filter(|ended| !binding && !ended.node.is_empty()) {
+            self.nomination_ended(&ended, now);
         }
     }
 
@@ -452,14 +462,15 @@ impl Engine {
     }
 
     /// Forgets a pod that waits.
-    pub(super) fn drop_waiting(&mut self, key: PodKey) {
+    pub(super) fn drop_waiting(&mut self, key: PodKey) -> Option<Waiting> {
         self.unmark(key);
         self.queue.remove(key);
-        if let Some(pod) = self.pods.remove(&key) {
-            self.by_uid.remove(&pod.reference.uid);
-            self.classes.leave(pod.class);
-            self.cluster.dismiss(pod.peers);
-        }
+        self.nominator.remove(key);
+        let pod = self.pods.remove(&key)?;
+        self.by_uid.remove(&pod.reference.uid);
+        self.classes.leave(pod.class);
+        self.cluster.dismiss(pod.peers);
+        Some(pod)
     }
 }
 

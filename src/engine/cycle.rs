@@ -6,13 +6,12 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, PodEvent, ProfileState};
-use crate::cluster::{Cluster, NodeId, NodeSet};
+use crate::cluster::{Cluster, NodeId};
 use crate::framework::{
-    Choice, Diagnosis, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile,
-    ReasonCounts,
+    Choice, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile, ReasonCounts,
 };
 use crate::model::{PodShape, Time};
-use crate::preemption::{self, Verdict};
+use crate::preemption::{self, Preemptor, Verdict};
 use crate::queue::PodKey;
 use crate::telemetry::metrics::{ExtensionPoint, Status};
 
@@ -24,7 +23,7 @@ impl Engine {
         };
         let (profile, class) = (pod.profile, pod.class);
         if pod.terminating {
-            self.skip_terminating(key);
+            self.skip_terminating(key, now);
             return;
         }
         if self.cluster.node_count() == 0 {
@@ -59,26 +58,39 @@ impl Engine {
 
     /// Finds the best node.
     fn place(
-        &self,
+        &mut self,
         key: PodKey,
         profile: usize,
         incoming: Incoming<'_>,
         evaluation: &mut Evaluation,
     ) -> Option<Choice> {
-        let pod = self.pods.get(&key)?;
-        let state = &self.profiles[profile];
+        let Self {
+            cluster,
+            pods,
+            profiles,
+            nominator,
+            stopwatch,
+            ..
+        } = self;
+        let pod = pods.get(&key)?;
+        let state = &profiles[profile];
+        let nominated = nominator.before(key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
-        if let Some(node) = self.nominated(&state.profile, incoming, &pod.info.nominated_node) {
+        let own = cluster.node_id(&pod.info.nominated_node);
+        if let Some(node) = own
+            && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
+        {
             return Some(Choice {
                 node,
                 total: 0,
                 feasible: 1,
             });
         }
-        let begin = (self.stopwatch)();
-        evaluation.filter(&state.profile, incoming, &self.cluster);
-        let filtered = (self.stopwatch)();
+        let begin = stopwatch();
+        evaluation.filter(&state.profile, incoming, cluster);
+        evaluation.yield_to(&state.profile, incoming, cluster, &nominated);
+        let filtered = stopwatch();
         let found = !evaluation.feasible().is_empty();
         let status = if found {
             Status::Success
@@ -90,6 +102,10 @@ impl Engine {
             .extension_point(ExtensionPoint::Filter, status, filtered - begin);
         count_filters(state, evaluation.skipped());
         if !found {
+            if let Some(node) = own {
+                let profile = &state.profile;
+                evaluation.refuse_own_nomination(profile, incoming, cluster, node, &nominated);
+            }
             return None;
         }
         let choice = if evaluation.feasible().is_at_most(1) {
@@ -100,23 +116,15 @@ impl Engine {
                 feasible: 1,
             })
         } else {
-            evaluation.score(&state.profile, incoming, &self.cluster);
-            count_scores(state, incoming, &self.cluster);
-            evaluation.choose(&self.cluster, pod.hash ^ self.seed)
+            evaluation.score(&state.profile, incoming, cluster);
+            count_scores(state, incoming, cluster);
+            evaluation.choose(cluster, pod.hash ^ self.seed)
         };
-        let scored = (self.stopwatch)();
+        let scored = stopwatch();
         state
             .metrics
             .extension_point(ExtensionPoint::Score, Status::Success, scored - filtered);
         choice
-    }
-
-    fn nominated(&self, profile: &Profile, pod: Incoming<'_>, name: &str) -> Option<NodeId> {
-        if name.is_empty() {
-            return None;
-        }
-        let node = self.cluster.node_id(name)?;
-        fits(profile, pod, &self.cluster, node).then_some(node)
     }
 
     /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
@@ -131,7 +139,11 @@ impl Engine {
             counts.add(reason.into(), 1);
             let reasons = counts.text().unwrap_or_default();
             let message = format!("0/1 nodes are available: {reasons}.");
-            self.failed(key, now, started, Failure::rejected(message, plugins));
+            let failure = Failure {
+                clear_nomination: true,
+                ..Failure::rejected(message, plugins)
+            };
+            self.failed(key, now, started, failure);
             return;
         }
         let node: Arc<str> = self.cluster.node_name(choice.node).into();
@@ -151,6 +163,7 @@ impl Engine {
             },
         );
         self.awaited.insert(id, Awaited::Bind(key));
+        self.nominator.remove(key);
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.binding = Some(Binding {
                 placed,
@@ -187,15 +200,14 @@ impl Engine {
             clear_nomination = true;
         } else if post_filter == PostFilter::Preemption && evaluation.rejection().is_none() {
             let begin = (self.stopwatch)();
-            let (priority, never) = (pod.priority, pod.info.never_preempts);
-            let verdict = preemption::explain(
-                &mut self.cluster,
-                &state.profile,
-                incoming,
-                priority,
-                never,
-                evaluation,
-            );
+            let (pods, cluster) = (&self.pods, &mut self.cluster);
+            let preemptor = Preemptor {
+                pod: incoming,
+                priority: pod.priority,
+                never_preempts: pod.info.never_preempts,
+                nominated: &self.nominator.before(key, pod.priority, pods, cluster),
+            };
+            let verdict = preemption::explain(cluster, &state.profile, preemptor, evaluation);
             self.metrics.preemption_attempt();
             state.metrics.extension_point(
                 ExtensionPoint::PostFilter,
@@ -206,7 +218,7 @@ impl Engine {
                 message.push(' ');
                 message.push_str(&words);
                 // Not being eligible keeps a nomination, having no candidate ends it.
-                clear_nomination = !never;
+                clear_nomination = !preemptor.never_preempts;
             }
         }
         Failure {
@@ -215,7 +227,7 @@ impl Engine {
         }
     }
 
-    fn skip_terminating(&mut self, key: PodKey) {
+    fn skip_terminating(&mut self, key: PodKey, now: Time) {
         if let Some(pod) = self.pods.get(&key) {
             let reference = Arc::clone(&pod.reference);
             let scheduler_name = Arc::clone(&self.profiles[pod.profile].profile.name);
@@ -228,7 +240,7 @@ impl Engine {
             };
             self.effect(reference, Action::Emit(event));
         }
-        self.drop_waiting(key);
+        self.give_up(key, now);
     }
 
     /// The pod is no longer counted as waiting because of its rejectors.
@@ -240,13 +252,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Whether the pod fits this one node.
-fn fits(profile: &Profile, pod: Incoming<'_>, cluster: &Cluster, node: NodeId) -> bool {
-    let mut left = NodeSet::single(node);
-    profile.revalidate(pod, cluster, &mut left, &mut Diagnosis::default());
-    !left.is_empty()
 }
 
 /// Asks Reserve and Permit; what was reserved is given back when one of them refuses.

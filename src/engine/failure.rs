@@ -17,6 +17,7 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// Who rejected the pod; nobody when it was an error.
     pub(super) rejectors: PluginSet,
+    /// Whether a nomination ends; else it stays what the pod's object says.
     pub(super) clear_nomination: bool,
 }
 
@@ -68,6 +69,12 @@ impl Engine {
             topics(&self.profiles, &self.classes, &self.cluster, group)
         });
 
+        if failure.clear_nomination {
+            self.nominator.remove(key);
+        } else {
+            self.nominator.set(key, &pod.info.nominated_node);
+        }
+
         let message: Arc<str> = failure.message.into();
         let reference = Arc::clone(&pod.reference);
         let event = PodEvent {
@@ -93,21 +100,15 @@ impl Engine {
             message: (&*message).into(),
         };
         let news = patch.clear_nomination || pod.info.condition.as_ref() != Some(&condition);
-        let mut ended = None;
         if news {
-            // What was sent counts as stored until the outcome or the watch says otherwise.
+            // What was sent counts as stored until the outcome or the watch says otherwise. A
+            // nomination does not: that it is gone is news for other pods, see `update_waiting`.
             pod.info.condition = Some(condition);
-            if patch.clear_nomination {
-                ended = pod.end_nomination();
-            }
         }
         self.effect(Arc::clone(&reference), Action::Emit(event));
         if news {
             let id = self.effect(reference, Action::PatchStatus(patch));
             self.awaited.insert(id, Awaited::Status(key));
-        }
-        if let Some(nominated) = ended {
-            self.nomination_ended(&nominated, now);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod extension_points;
 mod histories;
+mod nominations;
 mod outcomes;
 mod owners;
 mod server;
@@ -69,6 +70,8 @@ impl Engine {
             "one entry per waiting pod"
         );
         assert_eq!(self.by_uid.len(), self.pods.len());
+        self.nominator
+            .audit(|key| self.pods.get(&key).is_some_and(|pod| pod.binding.is_none()));
         self.classes.audit(self.pods.values().map(|pod| pod.class));
         for (key, pod) in &self.pods {
             assert_eq!(self.by_uid.get(&pod.reference.uid), Some(key));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::waking::Nominated;
+use super::waking::EndedNomination;
 use crate::cluster::{PeerId, PlacedId};
 use crate::model::{PlacedPod, PodCondition, PodRef};
 use crate::queue::ClassId;
@@ -27,12 +27,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Forgets the nomination. Answers what was counted on the node.
-    pub(super) fn end_nomination(&mut self) -> Option<Nominated> {
-        let node = std::mem::take(&mut self.info.nominated_node);
-        (!node.is_empty()).then(|| Nominated {
+    /// What counts on its nominated node; None when it has none.
+    pub(super) fn nomination(self) -> Option<EndedNomination> {
+        let node = self.info.nominated_node;
+        (!node.is_empty()).then(|| EndedNomination {
             node,
-            pod: self.placed.clone(),
+            pod: self.placed,
             peers: self.peers,
             priority: self.priority,
         })

@@ -32,8 +32,8 @@ impl HintTimes {
     }
 }
 
-/// A pod that was counted on its nominated node.
-pub(super) struct Nominated {
+/// A pod that was counted on its nominated node and is not any more.
+pub(super) struct EndedNomination {
     pub(super) node: Box<str>,
     pub(super) pod: PlacedPod,
     pub(super) peers: PeerId,
@@ -66,17 +66,17 @@ impl Engine {
 
     /// The pod is not nominated any more: those that had to leave room for it hear of it as if a
     /// pod had been deleted there. Source: `updatePodInSchedulingQueue`.
-    pub(super) fn nomination_ended(&mut self, nominated: &Nominated, now: Time) {
-        let Some(node) = self.cluster.node_id(&nominated.node) else {
+    pub(super) fn nomination_ended(&mut self, ended: &EndedNomination, now: Time) {
+        let Some(node) = self.cluster.node_id(&ended.node) else {
             return;
         };
         let gone = AssignedPod {
-            pod: &nominated.pod,
-            peers: nominated.peers,
+            pod: &ended.pod,
+            peers: ended.peers,
             node,
         };
         let event = ClusterEvent::AssignedPodDelete(gone);
-        self.wake_up_to(nominated.priority, &event, now);
+        self.wake_up_to(ended.priority, &event, now);
     }
 
     /// Whether the event can help the pods of this group.

@@ -67,6 +67,16 @@ impl Diagnosis {
         self.rejected.subtract(nodes);
     }
 
+    /// Takes over what another one says, of nodes of which this one says nothing.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.rejected.union(&other.rejected);
+        self.unresolvable.union(&other.unresolvable);
+        for entry in other.entries {
+            self.current = entry.plugin;
+            self.entry(entry.reason).union(&entry.nodes);
+        }
+    }
+
     /// Names the plugin that speaks next.
     pub(super) fn speak_for(&mut self, plugin: PluginIndex) {
         self.current = plugin;

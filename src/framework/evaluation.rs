@@ -4,6 +4,10 @@
 //! filtered and scored again, which is what makes the thousandth pod of a job cheap. The answers
 //! must always be those that a fresh evaluation would give.
 
+mod yielding;
+
+use std::borrow::Cow;
+
 use super::profile::{Narrowed, PreFiltered};
 use super::{
     Code, Diagnosis, Incoming, Normalize, PeerScore, PluginIndex, PluginSet, PreFilterRejection,
@@ -35,7 +39,8 @@ struct RawColumn {
 /// The cached answers for one class of pods.
 ///
 /// What filters say of a node by itself is kept. From the first filter on that looks at other pods
-/// everything is asked anew each time: one pod placed changes the answers of whole domains.
+/// everything is asked anew each time: one pod placed changes the answers of whole domains. Nodes
+/// with nominated pods are asked about once more with those, see [`Self::yield_to`].
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {
     position: Option<LogPosition>,
@@ -44,12 +49,17 @@ pub struct Evaluation {
     skipped: PluginSet,
     /// How many of the profile's filters have kept answers.
     kept: usize,
-    /// What those left, when others were asked after them.
+    /// What those left, while `reduced`.
     left_by_kept: NodeSet,
+    /// Whether others were asked after them, so that fewer nodes may be feasible.
+    reduced: bool,
     feasible: NodeSet,
     diagnosis: Diagnosis,
     /// What the filters said that are asked anew.
     anew: Diagnosis,
+    /// The nodes that nominations had a say in: the reasons are in `anew`, and what is known of
+    /// them otherwise does not count.
+    yielded: NodeSet,
     /// Nodes that were filtered again and still want scoring.
     unscored: NodeSet,
     /// Weighted sum of the scores that need no normalising, by node index.
@@ -73,9 +83,11 @@ impl Evaluation {
         self.skipped = PluginSet::default();
         self.kept = 0;
         self.left_by_kept.clear();
+        self.reduced = false;
         self.feasible.clear();
         self.diagnosis.clear();
         self.anew.clear();
+        self.yielded.clear();
         self.unscored.clear();
         self.raw.clear();
         self.epochs.clear();
@@ -104,15 +116,24 @@ impl Evaluation {
         let last = profile.filters.len();
         self.filter_kept(profile, pod, cluster, (narrowed, skipped), kept);
         self.anew.clear();
+        self.yielded.clear();
         if kept == last {
             return;
         }
-        // The set of the kept ones stays as it is, for the next time.
-        self.left_by_kept.assign(&self.feasible);
+        self.reduce();
         self.touched += self.feasible.len() as u64;
         let mut left = std::mem::take(&mut self.feasible);
         profile.filter(kept..last, pod, cluster, skipped, &mut left, &mut self.anew);
         self.feasible = left;
+    }
+
+    /// From here on `feasible` gets smaller for this decision only: what the kept filters left
+    /// stays as it is, for the next one.
+    fn reduce(&mut self) {
+        if !self.reduced {
+            self.left_by_kept.assign(&self.feasible);
+            self.reduced = true;
+        }
     }
 
     /// The part of [`Self::filter`] that is kept until nodes change.
@@ -142,9 +163,10 @@ impl Evaluation {
         };
         self.position = Some(cluster.changes().position());
         self.skipped = skipped;
-        if changed.is_some() && kept < profile.filters.len() {
+        if changed.is_some() && self.reduced {
             self.feasible.assign(&self.left_by_kept);
         }
+        self.reduced = false;
         let mut left = NodeSet::new();
         match changed {
             Some([]) => return,
@@ -197,14 +219,25 @@ impl Evaluation {
 
     /// The rejected nodes for which removing pods could help.
     pub fn resolvable(&self) -> NodeSet {
-        let mut resolvable = self.diagnosis.resolvable();
+        let mut resolvable = self.kept_diagnosis().resolvable();
         resolvable.union(&self.anew.resolvable());
         resolvable
     }
 
     /// Whether the node was rejected and removing pods could not help.
     pub fn is_unresolvable(&self, node: NodeId) -> bool {
-        self.diagnosis.is_unresolvable(node) || self.anew.is_unresolvable(node)
+        let kept = !self.yielded.contains(node) && self.diagnosis.is_unresolvable(node);
+        kept || self.anew.is_unresolvable(node)
+    }
+
+    /// What the kept filters said, but of nodes where nominated pods made the difference.
+    fn kept_diagnosis(&self) -> Cow<'_, Diagnosis> {
+        if self.yielded.is_empty() {
+            return Cow::Borrowed(&self.diagnosis);
+        }
+        let mut diagnosis = self.diagnosis.clone();
+        diagnosis.forget(&self.yielded);
+        Cow::Owned(diagnosis)
     }
 
     /// The refusal of a PreFilter, if one refused.
@@ -415,7 +448,7 @@ impl Evaluation {
         if let Some(rejection) = &self.rejection {
             return rejection.plugins;
         }
-        let mut plugins = self.diagnosis.rejectors();
+        let mut plugins = self.kept_diagnosis().rejectors();
         for plugin in self.anew.rejectors().iter() {
             plugins.insert(plugin);
         }
@@ -433,11 +466,12 @@ impl Evaluation {
         if let Some(rejection) = &self.rejection {
             return Some(rejection.message.clone());
         }
-        let mut counts: ReasonCounts = self.diagnosis.count();
+        let mut counts: ReasonCounts = self.kept_diagnosis().count();
         counts.extend(self.anew.count());
         if let Some(narrowed) = &self.narrowed {
             let mut outside = cluster.nodes().clone();
             outside.subtract(&narrowed.nodes);
+            outside.subtract(&self.yielded);
             let names = profile.names(narrowed.plugins);
             counts.add(
                 format!("node(s) didn't satisfy plugin(s) {names}").into(),
@@ -460,7 +494,8 @@ impl Evaluation {
 
     /// The reasons given for one node.
     pub fn reasons_for(&self, node: NodeId) -> impl Iterator<Item = &Reason> {
-        (self.diagnosis.reasons_for(node)).chain(self.anew.reasons_for(node))
+        let kept = (!self.yielded.contains(node)).then(|| self.diagnosis.reasons_for(node));
+        (kept.into_iter().flatten()).chain(self.anew.reasons_for(node))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Reason, Topic};
+use super::{Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Topic};
 use crate::cluster::{Cluster, NodeSet, PeerId};
 
 /// A plugin's place in its profile.
@@ -363,31 +363,6 @@ impl Profile {
                 filter.filter(pod.shape, cluster, left, why);
             } else if let Some(filter) = plugin.peer_filter() {
                 filter.filter(pod, cluster, left, why);
-            }
-        }
-    }
-
-    /// Whether the pod fits these nodes as the cluster is now: removes from `left` those it does
-    /// not fit, and says why. Nodes outside the PreFilters' narrowing are rejected too.
-    pub fn revalidate<'a>(
-        &self,
-        pod: impl Into<Incoming<'a>>,
-        cluster: &Cluster,
-        left: &mut NodeSet,
-        why: &mut Diagnosis,
-    ) {
-        let pod = pod.into();
-        match self.pre_filter(pod, cluster) {
-            PreFiltered::Rejected(_) => left.clear(),
-            PreFiltered::Nodes { narrowed, skipped } => {
-                if let Some(narrowed) = narrowed {
-                    let mut outside = left.clone();
-                    outside.subtract(&narrowed.nodes);
-                    let reason = Reason::Text("node(s) didn't satisfy plugin(s)");
-                    why.reject(left, &outside, reason, Code::Unresolvable);
-                }
-                left.intersect(cluster.nodes());
-                self.filter(0..self.filters.len(), pod, cluster, skipped, left, why);
             }
         }
     }

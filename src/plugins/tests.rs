@@ -6,6 +6,7 @@
 )]
 
 mod hints;
+mod nominated;
 mod peer_hints;
 mod peers;
 mod profiles;

@@ -11,6 +11,7 @@ mod gates;
 mod launcher;
 mod messages;
 mod metrics;
+mod nominated;
 mod placement;
 mod preemption;
 mod process;

@@ -1,7 +1,7 @@
 //! Whole engines through random histories: whatever happens in whatever order, the engine stays
 //! in agreement with itself, never overcommits, and ends where the API server is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -13,12 +13,10 @@ use super::*;
 use crate::plugins::testing::arbitrary::{easy_pod, node, node_name, pod};
 use crate::plugins::testing::cases;
 use crate::plugins::testing::naive::{Answer, Verdict, World, requests};
-use crate::plugins::testing::peers::affinity::NaiveInterPodAffinity;
+use crate::plugins::testing::peers::Labels;
 use crate::plugins::testing::peers::arbitrary::{
     in_company, in_topology, labels as company_labels, namespace,
 };
-use crate::plugins::testing::peers::spread::NaivePodTopologySpread;
-use crate::plugins::testing::peers::{Filtering, Labels};
 use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainToleration};
 
 const NAMES: usize = 5;
@@ -32,6 +30,8 @@ enum Step {
     BoundPod(PlainPod, usize),
     /// Bound by somebody else while it waits.
     Stolen(usize, usize),
+    /// Nominated by somebody else, to a node that may not exist, or to none any more.
+    Nominate(usize, Option<usize>),
     Terminate(usize),
     Delete(usize),
     Finish(usize),
@@ -71,6 +71,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => waiting,
         2 => (any_pod, 0..NAMES + 1).prop_map(|(pod, node)| Step::BoundPod(pod, node)),
         1 => (at(), 0..NAMES).prop_map(|(pod, node)| Step::Stolen(pod, node)),
+        2 => (at(), prop::option::weighted(0.8, 0..NAMES + 1))
+            .prop_map(|(pod, node)| Step::Nominate(pod, node)),
         1 => at().prop_map(Step::Terminate),
         2 => at().prop_map(Step::Delete),
         1 => at().prop_map(Step::Finish),
@@ -173,6 +175,11 @@ impl History {
             Step::Stolen(which, node) => self.server.edit(which, |pod| {
                 if pod.node.is_empty() && !pod.terminating {
                     pod.node = node_name(node);
+                }
+            }),
+            Step::Nominate(which, node) => self.server.edit(which, |pod| {
+                if pod.node.is_empty() {
+                    pod.nominated = node.map(node_name).unwrap_or_default();
                 }
             }),
             Step::Terminate(which) => self.server.edit(which, |pod| pod.terminating = true),
@@ -398,15 +405,10 @@ impl History {
             if pod.pod.gates.is_empty()
                 && let Answer::Nodes(verdicts) = world.filter(&pod.pod)
             {
-                let alone = (verdicts.iter()).filter(|(_, verdict)| **verdict == Verdict::Yes);
-                let mut fits: BTreeSet<&String> = alone.map(|(name, _)| name).collect();
-                for filtering in company(world, &pod.pod) {
-                    match filtering {
-                        Filtering::Skip => {}
-                        Filtering::Refused(..) => fits.clear(),
-                        Filtering::Rejects(nodes) => fits.retain(|name| !nodes.contains_key(*name)),
-                    }
-                }
+                let fits: Vec<_> = (verdicts.iter())
+                    .filter(|(_, verdict)| **verdict == Verdict::Yes)
+                    .filter(|(node, _)| self.fits_beside_nominated(world, uid, node))
+                    .collect();
                 assert!(
                     fits.is_empty(),
                     "{uid} fits {fits:?}, asks for {:?}, and nobody woke it: {:?}",
@@ -418,16 +420,23 @@ impl History {
         // Whoever is terminating is dropped when its turn comes.
         assert!(self.engine.pods.len() >= waiting);
     }
-}
 
-/// What the plugins say that look at other pods.
-fn company(world: &World, pod: &PlainPod) -> [Filtering; 2] {
-    let affinity = NaiveInterPodAffinity {
-        hard_pod_affinity_weight: 1,
-        ignore_preferred_terms_of_existing_pods: false,
-    };
-    let spread = NaivePodTopologySpread { defaults: None };
-    [affinity.filter(world, pod), spread.filter(world, pod)]
+    /// Whether the pod would fit the node if the pods were there that are nominated to it.
+    fn fits_beside_nominated(&self, world: &World, uid: &str, node: &str) -> bool {
+        let pod = &self.server.pods[uid].pod;
+        let mut world = world.clone();
+        for (other, nominated) in &self.server.pods {
+            let counts = nominated.nominated == node && nominated.pod.priority >= pod.priority;
+            if counts && other != uid && nominated.node.is_empty() {
+                let placed = (node.to_owned(), nominated.pod.clone());
+                world.placed.insert(other.clone(), placed);
+            }
+        }
+        let Answer::Nodes(verdicts) = world.filter(pod) else {
+            return false;
+        };
+        verdicts[node] == Verdict::Yes
+    }
 }
 
 fn live(seed: u64, steps: Vec<Step>) -> Vec<Effect> {

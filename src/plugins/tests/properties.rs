@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::peers::own;
-use crate::cluster::{Cluster, Keep, NodeId, NodeSet};
+use crate::cluster::{Cluster, Keep, NodeId};
 use crate::framework::{Diagnosis, Evaluation, Incoming, Profile, Reason};
 use crate::model::{CompiledPod, PodShape};
 use crate::plugins::default_profile;
@@ -52,13 +52,9 @@ fn compare(
     for (name, verdict) in &verdicts {
         // Asked about a single node the answer is the same.
         let node = cluster.node_id(name).unwrap();
-        let (mut left, mut why) = (NodeSet::single(node), Diagnosis::default());
-        profile.revalidate(shape, cluster, &mut left, &mut why);
-        assert_eq!(
-            left.contains(node),
-            *verdict == Verdict::Yes,
-            "{name} alone"
-        );
+        let mut why = Diagnosis::default();
+        let fits = profile.fits(shape, cluster, node, evaluation.skipped(), &mut why);
+        assert_eq!(fits, *verdict == Verdict::Yes, "{name} alone");
         if *verdict != Verdict::Outside {
             assert_eq!(
                 texts(why.reasons_for(node)),
