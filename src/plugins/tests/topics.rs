@@ -24,7 +24,7 @@ const NAMESPACES: &[&str] = &["default", "east", "west"];
 enum Happens {
     Node(PlainNode),
     NodeGone(usize),
-    Bound(PlainPod, usize),
+    Bound(Box<PlainPod>, usize),
     Gone(usize),
     Relabelled(usize, crate::plugins::testing::peers::Labels),
     Terminates(usize),
@@ -36,7 +36,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         3 => in_topology(node(NODES)).prop_map(Happens::Node),
         1 => (0..NODES).prop_map(Happens::NodeGone),
-        3 => (in_company(easy_pod()), 0..NODES).prop_map(|(pod, at)| Happens::Bound(pod, at)),
+        3 => (in_company(easy_pod()), 0..NODES).prop_map(|(pod, at)| Happens::Bound(Box::new(pod), at)),
         3 => at().prop_map(Happens::Gone),
         2 => (at(), labels()).prop_map(|(pod, labels)| Happens::Relabelled(pod, labels)),
         1 => at().prop_map(Happens::Terminates),
@@ -142,7 +142,7 @@ impl Scene {
             Happens::Bound(mut pod, at) => {
                 pod.uid = format!("bound-{version}");
                 self.placed(&pod, &node_name(at), None);
-                self.placed.push((pod, node_name(at)));
+                self.placed.push((*pod, node_name(at)));
             }
             Happens::Gone(at) if !self.placed.is_empty() => {
                 let (pod, _) = self.placed.swap_remove(some(at, self));
