@@ -6,12 +6,10 @@
 
 mod yielding;
 
-use std::borrow::Cow;
-
 use super::profile::{Narrowed, PreFiltered};
 use super::{
-    Code, Diagnosis, Incoming, Normalize, PeerScore, PluginIndex, PluginSet, PreFilterRejection,
-    Profile, Reason, ReasonCounts,
+    Diagnosis, Incoming, Normalize, PeerScore, PluginIndex, PluginSet, PreFilterRejection, Profile,
+    Reason, ReasonCounts,
 };
 use crate::cluster::{Cluster, LogPosition, NodeId, NodeSet};
 use crate::model::PodShape;
@@ -228,16 +226,6 @@ impl Evaluation {
     pub fn is_unresolvable(&self, node: NodeId) -> bool {
         let kept = !self.yielded.contains(node) && self.diagnosis.is_unresolvable(node);
         kept || self.anew.is_unresolvable(node)
-    }
-
-    /// What the kept filters said, but of nodes where nominated pods made the difference.
-    fn kept_diagnosis(&self) -> Cow<'_, Diagnosis> {
-        if self.yielded.is_empty() {
-            return Cow::Borrowed(&self.diagnosis);
-        }
-        let mut diagnosis = self.diagnosis.clone();
-        diagnosis.forget(&self.yielded);
-        Cow::Owned(diagnosis)
     }
 
     /// The refusal of a PreFilter, if one refused.
@@ -479,17 +467,6 @@ impl Evaluation {
             );
         }
         counts.text()
-    }
-
-    /// Why the nominated node alone does not fit, if it does not.
-    pub fn code_of(&self, node: NodeId) -> Option<Code> {
-        if self.feasible.contains(node) {
-            None
-        } else if self.resolvable().contains(node) {
-            Some(Code::Unschedulable)
-        } else {
-            Some(Code::Unresolvable)
-        }
     }
 
     /// The reasons given for one node.

@@ -1,5 +1,7 @@
 //! Room that a pod leaves to others that are nominated to it.
 
+use std::borrow::Cow;
+
 use super::{Evaluation, Narrowed};
 use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{Diagnosis, Incoming, Nominations, Profile};
@@ -78,5 +80,15 @@ impl Evaluation {
         self.anew.forget(&single);
         self.anew.absorb(why);
         self.yielded.insert(node);
+    }
+
+    /// What the kept filters said, but of nodes where nominated pods made the difference.
+    pub(super) fn kept_diagnosis(&self) -> Cow<'_, Diagnosis> {
+        if self.yielded.is_empty() {
+            return Cow::Borrowed(&self.diagnosis);
+        }
+        let mut diagnosis = self.diagnosis.clone();
+        diagnosis.forget(&self.yielded);
+        Cow::Owned(diagnosis)
     }
 }
