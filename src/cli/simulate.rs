@@ -175,7 +175,7 @@ fn read(files: &[String], problems: &mut Problems) -> Vec<Input> {
             Ok(Err(_)) => {
                 problems.add(format!("{name}: it is not UTF-8 text; save it as UTF-8"));
             }
-            Err(error) => problems.add(format!("{name}: {error}")),
+            Err(error) => problems.add(format!("{name}: cannot be read: {error}")),
         }
     }
     inputs
