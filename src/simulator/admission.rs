@@ -78,17 +78,7 @@ impl ApiServer {
         value::default(spec, "terminationGracePeriodSeconds", 30);
         value::default(spec, "enableServiceLinks", true);
         value::default(spec, "securityContext", json!({}));
-        for list in ["initContainers", "containers"] {
-            for container in spec
-                .get_mut(list)
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                complete_resources(container);
-            }
-        }
-        complete_pod_resources(pod);
+        complete_all_resources(pod);
         let mut status = json!({ "phase": "Pending" });
         if gated {
             status["conditions"] = json!([{
@@ -151,6 +141,19 @@ impl ApiServer {
         }
         Ok(given)
     }
+}
+
+/// Completes the requests of all containers, and of the pod as a whole.
+pub(super) fn complete_all_resources(pod: &mut Value) {
+    let spec = value::object(pod, "spec");
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        containers
+            .into_iter()
+            .flatten()
+            .for_each(complete_resources);
+    }
+    complete_pod_resources(pod);
 }
 
 /// What is limited and not requested is requested up to the limit.

@@ -28,12 +28,14 @@ mod discovery;
 mod path;
 mod query;
 mod streams;
+mod tables;
 
 #[cfg(test)]
 mod tests;
 
 use connections::Slots;
 use path::Target;
+use tables::Form;
 
 /// The largest body that is read, as with kube-apiserver.
 const MAX_BODY: usize = 3 << 20;
@@ -244,8 +246,13 @@ async fn resource(
 ) -> Result<Response, Status> {
     let query = query::Query::parse(request.uri().query().unwrap_or_default());
     let (parts, body) = request.into_parts();
+    let form = if parts.method == Method::GET {
+        Form::asked(target.kind, &parts.headers, &query)
+    } else {
+        Form::Objects
+    };
     if parts.method == Method::GET && query.is_true("watch") && target.name.is_empty() {
-        return streams::start(shared, &target, &query);
+        return streams::start(shared, &target, &query, form);
     }
     let content_type = parts
         .headers
@@ -262,16 +269,16 @@ async fn resource(
     })?;
     let request = query.request(verb, target, &body, content_type)?;
     match shared.call(&request) {
-        Answer::Reply(Ok(reply)) => Ok(granted(request.kind, &reply)),
+        Answer::Reply(Ok(reply)) => Ok(granted(request.kind, &reply, form)),
         Answer::Reply(Err(status)) => Err(status),
         Answer::Lost => Ok(broken()),
     }
 }
 
-fn granted(kind: &Kind, reply: &Reply) -> Response {
+fn granted(kind: &Kind, reply: &Reply, form: Form) -> Response {
     let text = match &reply.body {
-        request::Body::Object(object) => object.text(kind).into_owned(),
-        request::Body::List(list) => list.text(),
+        request::Body::Object(object) => form.object(kind, object),
+        request::Body::List(list) => form.list(kind, list),
         request::Body::Value(value) => value.to_string(),
     };
     json(reply.code, text)

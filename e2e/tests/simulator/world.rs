@@ -1,5 +1,6 @@
 //! The ways to have pods scheduled other than by a cluster: the demonstration and the simulation.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,13 @@ pub const POLL: Duration = Duration::from_millis(20);
 /// `berth demo --serve` with nothing left in it.
 pub struct Demo {
     pub client: Client,
+    /// The file with which kubectl finds it.
+    pub kubeconfig: String,
     /// The scheduler's own pages.
     pages: Client,
     // The process ends before its directory goes.
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Demo {
@@ -52,18 +55,23 @@ impl Demo {
             }
             tokio::time::sleep(POLL).await;
         };
-        let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-        let config =
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let parsed = Kubeconfig::read_from(&kubeconfig)?;
+        let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
         let pages = metrics.trim_end_matches("/metrics").parse()?;
         let demo = Self {
             client: Client::try_from(config)?,
+            kubeconfig,
             pages: Client::try_from(Config::new(pages))?,
             _process: process,
-            _directory: directory,
+            directory,
         };
         demo.clear().await?;
         Ok(demo)
+    }
+
+    /// A directory of its own.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Removes everything that a test or the demonstration itself has made.

@@ -5,7 +5,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Server, path};
+use super::{Server, path, tables};
 use crate::simulator::Config;
 use crate::simulator::request::Part;
 
@@ -58,6 +58,29 @@ fn paths_name_objects() {
             (target.kind.plural, namespace, name, target.part)
         });
         assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn ages_have_two_units_at_most() {
+    for (seconds, expected) in [
+        (-5, "<invalid>"),
+        (-1, "0s"),
+        (0, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (599, "9m59s"),
+        (600, "10m"),
+        (10_799, "179m"),
+        (10_800, "3h"),
+        (28_740, "7h59m"),
+        (28_800, "8h"),
+        (172_799, "47h"),
+        (172_800, "2d"),
+        (266_400, "3d2h"),
+        (691_200, "8d"),
+    ] {
+        assert_eq!(tables::human(seconds), expected, "{seconds}");
     }
 }
 
