@@ -28,7 +28,7 @@ pub use args::{
     PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
     TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
 };
-pub use leader_election::LeaderElection;
+pub use leader_election::{ElectionProblem, LeaderElection};
 pub use plugins::{Expanded, PluginRef, PluginSet, Plugins};
 pub use points::{KNOWN_PLUGINS, KnownPlugin, Point, known};
 
@@ -70,10 +70,29 @@ pub struct ClientConnection {
     pub accept_content_types: String,
     /// Kept, but JSON is sent.
     pub content_type: String,
-    /// Requests per second; 0 for no fixed limit. Kept, but the pace follows the API server.
+    /// Writes per second at most; 0 for no fixed limit: the pace follows the API server.
     pub qps: f64,
-    /// How many more may leave at once after a pause.
+    /// How many of them may leave at once after a pause.
     pub burst: i32,
+}
+
+/// A limit to requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    /// Requests per second.
+    pub qps: f64,
+    /// How many may leave at once after a pause.
+    pub burst: u32,
+}
+
+impl ClientConnection {
+    /// The limit, if there is one.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        (self.qps > 0.0).then_some(RateLimit {
+            qps: self.qps,
+            burst: self.burst.unsigned_abs(),
+        })
+    }
 }
 
 /// A profile: which plugins decide for a schedulerName, and how.
@@ -178,6 +197,19 @@ impl Config {
     ///
     /// When it cannot be read, or anything in it is wrong; nothing of it counts then.
     pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+        Self::load_with(file, |election| election.problems())
+    }
+
+    /// Reads a file. `judge` lays over its election what counts instead, and tells what is wrong
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or anything in it is wrong; nothing of it counts then.
+    pub fn load_with(
+        file: &Path,
+        judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+    ) -> Result<Loaded, ConfigError> {
         let failed = |problem| ConfigError {
             file: file.to_owned(),
             problems: vec![problem],
@@ -185,7 +217,7 @@ impl Config {
         let bytes = fs::read(file).map_err(|error| failed(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| failed("it is not UTF-8 text; save it as UTF-8".to_owned()))?;
-        Self::parse(file, &text)
+        Self::parse_with(file, &text, judge)
     }
 
     /// Reads the text of a file, YAML or JSON.
@@ -194,6 +226,14 @@ impl Config {
     ///
     /// When anything in it is wrong.
     pub fn parse(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
+        Self::parse_with(file, text, |election| election.problems())
+    }
+
+    fn parse_with(
+        file: &Path,
+        text: &str,
+        judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+    ) -> Result<Loaded, ConfigError> {
         let failed = |problems| ConfigError {
             file: file.to_owned(),
             problems,
@@ -206,7 +246,7 @@ impl Config {
             Value::Null => Value::Object(serde_json::Map::new()),
             document => document,
         };
-        let (config, remarks) = read::read(&document).map_err(failed)?;
+        let (config, remarks) = read::read(&document, judge).map_err(failed)?;
         Ok(Loaded { config, remarks })
     }
 

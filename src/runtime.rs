@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use scheduler::Scheduler;
 
-use crate::config::LeaderElection;
+use crate::config::{LeaderElection, RateLimit};
 use crate::framework::Profile;
 use crate::queue::Backoff;
 
@@ -37,6 +37,8 @@ pub struct Options {
     pub http_address: SocketAddr,
     /// How several replicas agree on the one that schedules; None for a single one.
     pub leader_election: Option<LeaderElection>,
+    /// How many writes per second there may be; None for as many as the API server answers well.
+    pub rate_limit: Option<RateLimit>,
     /// The configuration in force, as `/configz` shows it.
     pub shown_config: serde_json::Value,
 }
@@ -50,6 +52,7 @@ impl Options {
             backoff: Backoff::default(),
             http_address: ([127, 0, 0, 1], 10251).into(),
             leader_election: None,
+            rate_limit: None,
             shown_config: serde_json::Value::Null,
         }
     }

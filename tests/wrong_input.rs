@@ -361,7 +361,7 @@ fn flags() {
         ),
         (
             &["run", "--leader-elect-lease-duration=1s"],
-            "leaderElection.leaseDuration: ",
+            "--leader-elect-lease-duration: Invalid value: \"10s\": must be greater than `RenewDeadline`",
         ),
         (
             &["run", "--config", "a", "--scheduler-name", "b"],

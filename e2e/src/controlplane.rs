@@ -170,6 +170,14 @@ impl ControlPlane {
         self.directory().join(SCHEDULER_KUBECONFIG)
     }
 
+    /// Writes a file for clients that have this token, and returns where it is.
+    pub fn kubeconfig_of(&self, token: &str, name: &str) -> Result<PathBuf> {
+        let path = self.directory().join(name);
+        let authority = self.directory().join("certificates/apiserver.crt");
+        write_private(&path, &kubeconfig_text(self.port, &authority, token)?)?;
+        Ok(path)
+    }
+
     /// The directory of this control plane, for logs and configuration files; it goes away with it.
     pub fn directory(&self) -> &Path {
         self.directory.path()

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::controlplane::SchedulerOptions;
 use crate::objects::{NodeBuilder, PodBuilder};
 use crate::pool::Lease;
-use crate::{ControlPlane, Scheduler, SchedulerKind};
+use crate::{ControlPlane, Options, Scheduler, SchedulerKind};
 
 /// How long something may take that normally takes milliseconds. Far below the five minutes after which a scheduler
 /// retries what no event woke up, so nothing here succeeds for that reason.
@@ -44,6 +44,11 @@ impl Cluster {
     /// An empty cluster whose control plane the test may stop.
     pub async fn for_disruption() -> Result<Self> {
         Self::with(Lease::take_for_disruption().await?)
+    }
+
+    /// An empty cluster on a control plane that is started with these options, for this test alone.
+    pub async fn with_options(options: Options) -> Result<Self> {
+        Self::with(Lease::take_with(options).await?)
     }
 
     /// Two empty clusters, to do the same in both.

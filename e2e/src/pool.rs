@@ -59,6 +59,16 @@ impl Lease {
         Self::acquire(false).await
     }
 
+    /// Waits for a turn and starts a control plane with these options: nobody uses it afterwards.
+    pub async fn take_with(options: Options) -> Result<Self> {
+        let permit = permit().await?;
+        Ok(Self {
+            control_plane: Some(ControlPlane::start(options).await?),
+            reusable: false,
+            _permit: permit,
+        })
+    }
+
     /// Waits for two control planes at once, as tests that took one after the other could wait for each other.
     pub async fn take_pair() -> Result<[Self; 2]> {
         let mut both = PERMITS.acquire_many(2).await?;

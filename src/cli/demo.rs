@@ -151,6 +151,7 @@ async fn fill(
             backoff: Backoff::default(),
             http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             leader_election: None,
+            rate_limit: None,
             shown_config: json!({}),
         };
         let started = Scheduler::start(options).await;

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::run::scheduler_name as object_name;
-use crate::config::LeaderElection;
+use crate::config::{ElectionProblem, LeaderElection};
 
 /// The name of the lease unless another one is given: not kube-scheduler's, beside which Berth may
 /// run.
@@ -52,32 +52,75 @@ pub(super) struct Flags {
 impl Flags {
     /// What is in force when nothing but the flags says anything.
     pub(super) fn election(&self) -> Result<LeaderElection, anyhow::Error> {
-        self.over(LeaderElection {
+        let mut election = LeaderElection {
             resource_name: LEASE.to_owned(),
             ..LeaderElection::default()
-        })
-    }
-
-    /// What is in force when the flags are laid over these values.
-    pub(super) fn over(&self, base: LeaderElection) -> Result<LeaderElection, anyhow::Error> {
-        let flags = self.clone();
-        let election = LeaderElection {
-            leader_elect: flags.leader_elect.unwrap_or(base.leader_elect),
-            lease_duration: (flags.leader_elect_lease_duration).unwrap_or(base.lease_duration),
-            renew_deadline: (flags.leader_elect_renew_deadline).unwrap_or(base.renew_deadline),
-            retry_period: flags.leader_elect_retry_period.unwrap_or(base.retry_period),
-            resource_name: (flags.leader_elect_resource_name).unwrap_or(base.resource_name),
-            resource_namespace: (flags.leader_elect_resource_namespace)
-                .unwrap_or(base.resource_namespace),
-            resource_lock: base.resource_lock,
         };
+        self.lay_over(&mut election);
         match election.problems().first() {
             None => Ok(election),
-            Some((field, problem)) => Err(anyhow!(
-                "leaderElection.{field}: {problem}; set it with {}",
-                flag(field)
-            )),
+            Some((field, problem)) => Err(anyhow!("{}: {problem}", flag(field))),
         }
+    }
+
+    /// Lays the flags over the election of a file, and tells what is wrong then.
+    pub(super) fn judge(&self, election: &mut LeaderElection) -> Vec<ElectionProblem> {
+        let given = self.lay_over(election).join(", ");
+        let mut problems = election.problems();
+        if !given.is_empty() {
+            for (_, text) in &mut problems {
+                text.push_str(&format!("; set by flags: {given}"));
+            }
+        }
+        problems
+    }
+
+    /// Returns those that were given, beside `--leader-elect`.
+    fn lay_over(&self, election: &mut LeaderElection) -> Vec<String> {
+        if let Some(elect) = self.leader_elect {
+            election.leader_elect = elect;
+        }
+        let mut given = Vec::new();
+        for (field, value, held) in [
+            (
+                "leaseDuration",
+                self.leader_elect_lease_duration,
+                &mut election.lease_duration,
+            ),
+            (
+                "renewDeadline",
+                self.leader_elect_renew_deadline,
+                &mut election.renew_deadline,
+            ),
+            (
+                "retryPeriod",
+                self.leader_elect_retry_period,
+                &mut election.retry_period,
+            ),
+        ] {
+            if let Some(value) = value {
+                *held = value;
+                given.push(flag(field));
+            }
+        }
+        for (field, value, held) in [
+            (
+                "resourceName",
+                &self.leader_elect_resource_name,
+                &mut election.resource_name,
+            ),
+            (
+                "resourceNamespace",
+                &self.leader_elect_resource_namespace,
+                &mut election.resource_namespace,
+            ),
+        ] {
+            if let Some(value) = value {
+                held.clone_from(value);
+                given.push(flag(field));
+            }
+        }
+        given
     }
 }
 

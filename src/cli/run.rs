@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::kubeconfig::{self, Source};
 use super::settings::Settings;
@@ -62,24 +61,13 @@ pub(super) struct Arguments {
 
 /// Runs until stopped.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    arguments.check().map_err(Failure::Input)?;
+    let settings = arguments.settings().map_err(Failure::Input)?;
     let Arguments {
         kubeconfig,
-        config,
-        scheduler_name,
         http_address,
-        leader,
         log_format,
+        ..
     } = arguments;
-    let mut settings = Settings::new(config.as_deref(), &scheduler_name).map_err(Failure::Input)?;
-    let leader_election = match &config {
-        Some(_) => leader.over(settings.election().clone()),
-        None => leader.election(),
-    };
-    let leader_election = leader_election.map_err(Failure::Input)?;
-    if let Some(shown) = settings.shown.as_object_mut() {
-        shown.insert("leaderElection".to_owned(), json!(leader_election));
-    }
     tracing::init(log_format).map_err(|error| Failure::Input(error.into()))?;
     if let Some((file, remarks)) = settings.remarks() {
         ::tracing::warn!(file = %file.display(), "{remarks}");
@@ -95,6 +83,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         let client_config = kubeconfig::load(&Source::find(kubeconfig))
             .await
             .map_err(Failure::Input)?;
+        let leader_election = settings.election().clone();
+        let rate_limit = settings.rate_limit();
         let options = Options {
             client_config,
             profiles: settings.profiles,
@@ -102,6 +92,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             http_address,
             shown_config: settings.shown,
             leader_election: Some(leader_election),
+            rate_limit,
         };
         runtime::run(options).await.map_err(ended)
     });
@@ -123,16 +114,15 @@ fn ended(error: RunError) -> Failure {
 // === impl Arguments ===
 
 impl Arguments {
-    /// What the parser does not find: what is wrong only together, or not yet possible.
-    pub(super) fn check(&self) -> Result<(), anyhow::Error> {
-        self.leader.election()?;
+    /// What is in force. Finds what the parser does not: what is wrong only together, or in the file.
+    pub(super) fn settings(&self) -> Result<Settings, anyhow::Error> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.scheduler_name.iter().find(|name| !seen.insert(*name)) {
             return Err(anyhow!(
                 "--scheduler-name {twice} is given twice; give each name once"
             ));
         }
-        Ok(())
+        Settings::new(self.config.as_deref(), &self.scheduler_name, &self.leader)
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::config::{self, Config, LeaderElection, Loaded};
+use super::leader;
+use crate::config::{self, Config, LeaderElection, Loaded, RateLimit};
 use crate::framework::Profile;
 use crate::plugins;
 use crate::queue::Backoff;
@@ -22,16 +23,17 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Of the file, or of default profiles under these names.
-    pub(super) fn new(file: Option<&Path>, names: &[String]) -> Result<Self, anyhow::Error> {
+    /// Of the file, or of default profiles under these names; the flags count before the file.
+    pub(super) fn new(
+        file: Option<&Path>,
+        names: &[String],
+        flags: &leader::Flags,
+    ) -> Result<Self, anyhow::Error> {
         let loaded = match file {
-            Some(file) => Config::load(file)?,
+            Some(file) => Config::load_with(file, |election| flags.judge(election))?,
             None => Loaded {
                 config: Config {
-                    leader_election: LeaderElection {
-                        leader_elect: false,
-                        ..LeaderElection::default()
-                    },
+                    leader_election: flags.election()?,
                     profiles: names
                         .iter()
                         .map(|name| config::Profile::named(name))
@@ -82,5 +84,10 @@ impl Settings {
         let remarks = &self.loaded.remarks;
         let file = self.file.as_deref().filter(|_| !remarks.is_empty())?;
         Some((file, remarks.join("; ")))
+    }
+
+    /// How many writes per second there may be.
+    pub(super) fn rate_limit(&self) -> Option<RateLimit> {
+        self.loaded.config.client_connection.rate_limit()
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::kubeconfig::Source;
 use super::*;
 
+mod configuration;
+
 /// What becomes of arguments before anything is started: `Ok`, or the exit code and the message.
 fn outcome(arguments: &[&str]) -> Result<Command, (u8, String)> {
     let arguments = ["berth"].iter().chain(arguments);
@@ -12,7 +14,7 @@ fn outcome(arguments: &[&str]) -> Result<Command, (u8, String)> {
         .map_err(|error| (u8::try_from(error.exit_code()).unwrap(), error.to_string()))?;
     if let Command::Run(arguments) = &command {
         arguments
-            .check()
+            .settings()
             .map_err(Failure::Input)
             .map_err(|failure| (failure.exit_code(), failure.line()))?;
     }
@@ -375,31 +377,4 @@ fn failures_have_one_line_and_a_code() {
         (2, "what: why | excerpt")
     );
     assert_eq!(Failure::Running(chain()).exit_code(), 1);
-}
-
-#[test]
-fn a_configuration_file_decides_about_profiles() {
-    accepts(&["run", "--config", "c"], &[r#"config: Some("c")"#]);
-    rejects(
-        &["run", "--config=c", "--scheduler-name=a"],
-        2,
-        &["--config", "--scheduler-name"],
-    );
-    accepts(&["check-config", "c", "-o", "json"], &["Json"]);
-    rejects(&["check-config"], 2, &["FILE"]);
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/config.yaml");
-    let settings = settings::Settings::new(Some(&file), &[]).unwrap();
-    assert_eq!(settings.profiles.len(), 3);
-    assert_eq!(settings.kubeconfig(), None);
-    assert_eq!(settings.election().resource_name, "berth");
-    assert_eq!(
-        settings.shown["profiles"][1]["schedulerName"],
-        "gpu-packing"
-    );
-    let names = ["a".to_owned(), "b".to_owned()];
-    let settings = settings::Settings::new(None, &names).unwrap();
-    assert_eq!(settings.profiles.len(), 2);
-    assert!(!settings.election().leader_elect);
-    let missing = settings::Settings::new(Some(&PathBuf::from("/nowhere")), &[]).unwrap_err();
-    assert_eq!(Failure::Input(missing).exit_code(), 2);
 }

@@ -29,6 +29,9 @@ pub struct LeaderElection {
     pub resource_namespace: String,
 }
 
+/// What is wrong with an election: the field, and why.
+pub type ElectionProblem = (&'static str, String);
+
 impl Default for LeaderElection {
     fn default() -> Self {
         Self {
@@ -55,9 +58,9 @@ impl LeaderElection {
         u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
     }
 
-    /// What is wrong with it: the field and why, in kube-scheduler's words. Nothing is asked of an
-    /// election that does not take place.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
+    /// What is wrong with it, in kube-scheduler's words. Nothing is asked of an election that does not
+    /// take place.
+    pub fn problems(&self) -> Vec<ElectionProblem> {
         let mut found = Vec::new();
         if !self.leader_elect {
             return found;

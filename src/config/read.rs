@@ -10,7 +10,13 @@ use super::args::{Args, PluginConfig};
 use super::plugins::{PluginRef, PluginSet, Plugins};
 use super::points::{Point, known};
 use super::reader::{Fields, Problems, Reader};
-use super::{API_VERSION, ClientConnection, Config, LeaderElection, Profile, duration};
+use super::{
+    API_VERSION, ClientConnection, Config, ElectionProblem, LeaderElection, Profile, duration,
+};
+
+/// kube-scheduler's defaults of `clientConnection`.
+const DEFAULT_QPS: f64 = 50.0;
+const DEFAULT_BURST: i32 = 100;
 
 /// Plugins that were taken out of kube-scheduler before this version of the format.
 const REMOVED: &[&str] = &[
@@ -21,12 +27,15 @@ const REMOVED: &[&str] = &[
 ];
 
 /// The words of the configuration and the remarks on it, or everything that is wrong with it.
-pub(super) fn read(document: &Value) -> Result<(Config, Vec<String>), Vec<String>> {
+pub(super) fn read(
+    document: &Value,
+    judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+) -> Result<(Config, Vec<String>), Vec<String>> {
     let problems = Problems::default();
     let remarks = Problems::default();
     let config = Reader::root(document, &problems)
         .fields()
-        .map(|fields| configuration(fields, &remarks));
+        .map(|fields| configuration(fields, judge, &remarks));
     let found = problems.into_vec();
     match config {
         Some(config) if found.is_empty() => Ok((config, remarks.into_vec())),
@@ -34,7 +43,11 @@ pub(super) fn read(document: &Value) -> Result<(Config, Vec<String>), Vec<String
     }
 }
 
-fn configuration(mut fields: Fields<'_>, remarks: &Problems) -> Config {
+fn configuration(
+    mut fields: Fields<'_>,
+    judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+    remarks: &Problems,
+) -> Config {
     let problems = fields.problems;
     for (name, expected) in [
         ("apiVersion", API_VERSION),
@@ -102,7 +115,7 @@ fn configuration(mut fields: Fields<'_>, remarks: &Problems) -> Config {
             problems.add(&path, why);
         }
     }
-    let leader_election = leader_election(&mut fields);
+    let leader_election = leader_election(&mut fields, judge);
     let client_connection = client_connection(&mut fields, remarks);
     let profiles = profiles(&mut fields, remarks);
     fields.finish();
@@ -139,53 +152,67 @@ fn percentage(fields: &mut Fields<'_>, remarks: &Problems) -> Option<i32> {
     Some(value)
 }
 
-fn leader_election(fields: &mut Fields<'_>) -> LeaderElection {
+fn leader_election(
+    fields: &mut Fields<'_>,
+    judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
+) -> LeaderElection {
     let mut election = LeaderElection::default();
-    let Some(mut inner) = fields.get("leaderElection").and_then(Reader::fields) else {
-        return election;
-    };
-    if let Some(elect) = flag(&mut inner, "leaderElect") {
-        election.leader_elect = elect;
+    let mut negative = Vec::new();
+    if let Some(mut inner) = fields.get("leaderElection").and_then(Reader::fields) {
+        if let Some(elect) = flag(&mut inner, "leaderElect") {
+            election.leader_elect = elect;
+        }
+        for (name, held) in durations(&mut election) {
+            let value = inner.get(name).and_then(|one| one.duration());
+            match value {
+                // Zero stands for the default, as upstream.
+                None | Some(0) => {}
+                Some(value) if value < 0 => {
+                    negative.push((name, value));
+                    *held = Duration::ZERO;
+                }
+                Some(value) => *held = Duration::from_nanos(value.unsigned_abs()),
+            }
+        }
+        for (name, held) in [
+            ("resourceLock", &mut election.resource_lock),
+            ("resourceName", &mut election.resource_name),
+            ("resourceNamespace", &mut election.resource_namespace),
+        ] {
+            if let Some(text) = inner.text(name) {
+                *held = text;
+            }
+        }
+        inner.finish();
     }
-    let mut negative = false;
-    for (name, held) in [
+    let mut found = judge(&mut election);
+    if election.leader_elect {
+        let zero: Vec<_> = (durations(&mut election).into_iter())
+            .filter_map(|(name, held)| held.is_zero().then_some(name))
+            .collect();
+        negative.retain(|(name, _)| zero.contains(name));
+        // What a negative duration compares to would only confuse.
+        if !negative.is_empty() {
+            found = Vec::new();
+        }
+        for (name, value) in negative {
+            let path = format!("leaderElection.{name}");
+            let why = "must be greater than zero";
+            fields.problems.invalid(&path, duration::format(value), why);
+        }
+    }
+    for (name, text) in found {
+        fields.problems.add(&format!("leaderElection.{name}"), text);
+    }
+    election
+}
+
+fn durations(election: &mut LeaderElection) -> [(&'static str, &mut Duration); 3] {
+    [
         ("leaseDuration", &mut election.lease_duration),
         ("renewDeadline", &mut election.renew_deadline),
         ("retryPeriod", &mut election.retry_period),
-    ] {
-        let value = inner.get(name).and_then(|one| one.duration());
-        match value {
-            // Zero stands for the default, as upstream.
-            None | Some(0) => {}
-            Some(value) if value < 0 => {
-                negative = true;
-                if election.leader_elect {
-                    let shown = duration::format(value);
-                    let path = inner.path_of(name);
-                    let why = "must be greater than zero";
-                    inner.problems.invalid(&path, shown, why);
-                }
-            }
-            Some(value) => *held = Duration::from_nanos(value.unsigned_abs()),
-        }
-    }
-    for (name, held) in [
-        ("resourceLock", &mut election.resource_lock),
-        ("resourceName", &mut election.resource_name),
-        ("resourceNamespace", &mut election.resource_namespace),
-    ] {
-        if let Some(text) = inner.text(name) {
-            *held = text;
-        }
-    }
-    // What a negative duration compares to would only confuse.
-    if !negative {
-        for (name, text) in election.problems() {
-            inner.problems.add(&inner.path_of(name), text);
-        }
-    }
-    inner.finish();
-    election
+    ]
 }
 
 fn client_connection(fields: &mut Fields<'_>, remarks: &Problems) -> ClientConnection {
@@ -204,23 +231,29 @@ fn client_connection(fields: &mut Fields<'_>, remarks: &Problems) -> ClientConne
     let content_type = content_type("contentType");
     let qps = inner.get("qps").and_then(|one| one.number());
     let burst = inner.get("burst").and_then(|one| one.integer());
-    let (qps, burst) = (qps.unwrap_or(0.0).max(0.0), burst.unwrap_or(0));
+    let (qps, burst) = (qps.unwrap_or(0.0), burst.unwrap_or(0));
     if burst < 0 {
         let path = inner.path_of("burst");
         inner.problems.invalid(&path, burst, "must be non-negative");
     }
-    for (name, given) in [("qps", qps > 0.0), ("burst", burst > 0)] {
-        if given {
-            let why = "has no effect: the pace follows the answers of the API server";
-            remarks.add(&inner.path_of(name), why);
-        }
+    // A negative rate is no limit, as with client-go. kube-scheduler's defaults are in files that
+    // nobody has thought about, and are no limit either.
+    let given = qps != 0.0 || burst != 0;
+    let rate = if qps == 0.0 { DEFAULT_QPS } else { qps };
+    let at_once = if burst == 0 { DEFAULT_BURST } else { burst };
+    let limited = rate > 0.0 && (rate, at_once) != (DEFAULT_QPS, DEFAULT_BURST);
+    if given && !limited && qps >= 0.0 {
+        let why = "has no effect: kube-scheduler's default rate stands for no fixed limit, and the \
+                   pace follows the answers of the API server";
+        let name = if qps > 0.0 { "qps" } else { "burst" };
+        remarks.add(&inner.path_of(name), why);
     }
     let connection = ClientConnection {
         kubeconfig: inner.text("kubeconfig").unwrap_or_default(),
         accept_content_types,
         content_type,
-        qps,
-        burst: if burst == 0 && qps > 0.0 { 100 } else { burst },
+        qps: if limited { rate } else { 0.0 },
+        burst: if limited { at_once } else { 0 },
     };
     inner.finish();
     connection

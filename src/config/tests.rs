@@ -85,8 +85,12 @@ fn what_has_no_effect_is_said() {
             "clientConnection.contentType: has no effect",
         ),
         (
-            "clientConnection: {burst: 5}",
-            "clientConnection.burst: has no effect: the pace follows",
+            "clientConnection: {qps: 50, burst: 100}",
+            "clientConnection.qps: has no effect: kube-scheduler's default rate",
+        ),
+        (
+            "clientConnection: {burst: 100}",
+            "clientConnection.burst: has no effect: kube-scheduler's default rate",
         ),
         (
             "profiles: [{plugins: {filter: {disabled: [{name: Foo}]}}}]",

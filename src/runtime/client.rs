@@ -4,6 +4,7 @@
 //! which turns a bind that was done into somebody else's conflict, and leaves Nagle's algorithm on.
 
 mod guarded;
+mod pace;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tower::{BoxError, ServiceBuilder};
 
 use super::lease::Fence;
 use guarded::Guarded;
+pub(super) use pace::Pace;
 
 /// Replies larger than this are not read: the largest that is asked for is one pod.
 const MAX_REPLY: usize = 8 << 20;
@@ -30,6 +32,7 @@ pub(super) struct ApiClient {
     client: kube::Client,
     limit: Duration,
     fence: Fence,
+    pace: Option<Pace>,
 }
 
 /// The answer of the API server.
@@ -81,7 +84,13 @@ impl ApiClient {
             client: client(config, idle, fence.clone())?,
             limit,
             fence,
+            pace: None,
         })
+    }
+
+    /// The same client, at a pace; None for no limit.
+    pub(super) fn at(self, pace: Option<Pace>) -> Self {
+        Self { pace, ..self }
     }
 
     /// How long a call may take.
@@ -89,7 +98,7 @@ impl ApiClient {
         self.limit
     }
 
-    /// Sends one request.
+    /// Sends one request. What it waits for its turn does not count against its time limit.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -97,6 +106,9 @@ impl ApiClient {
         content_type: &'static str,
         body: Vec<u8>,
     ) -> Result<Reply, Fault> {
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
+        }
         if !self.fence.is_open() {
             return Err(Fault::Fenced);
         }

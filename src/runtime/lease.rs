@@ -447,11 +447,20 @@ async fn watch_lease(
     let path = format!(
         "{collection}?watch=true&fieldSelector=metadata.name%3D{name}&timeoutSeconds={WATCH_SECONDS}"
     );
+    let mut complained = false;
     loop {
-        let request = Request::get(&path).body(Vec::new());
-        if let Ok(request) = request
-            && let Ok(events) = client.request_events::<Value>(request).await
+        let Ok(request) = Request::get(&path).body(Vec::new()) else {
+            return;
+        };
+        let events = client.request_events::<Value>(request).await;
+        if let Err(kube::Error::Api(status)) = &events
+            && !std::mem::replace(&mut complained, true)
         {
+            let reason = &status.message;
+            tracing::warn!(reason, "the lease cannot be watched; it is read instead");
+        }
+        if let Ok(events) = events {
+            complained = false;
             let mut events = std::pin::pin!(events);
             while let Ok(Some(event)) = events.try_next().await {
                 let holder = match event {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::client::{self, ApiClient};
+use super::client::{self, ApiClient, Pace};
 use super::lanes::{BindLane, BindLoad, EventLane, Lanes, StatusLane};
 use super::lease::{Campaign, Fence};
 use super::mailbox::Mailbox;
@@ -25,6 +25,8 @@ const BIND_CONNECTIONS: usize = 256;
 const CALL_CONNECTIONS: usize = 16;
 /// How long status patches and events that still wait are written when stopping.
 const LINGER: Duration = Duration::from_secs(3);
+/// The same when another replica may be waiting for the lease: until then nobody schedules.
+const HANDOVER: Duration = Duration::from_millis(500);
 
 /// A running scheduler.
 pub struct Scheduler {
@@ -54,6 +56,7 @@ impl Scheduler {
             backoff,
             http_address,
             leader_election,
+            rate_limit,
             shown_config,
         } = options;
         let leader_election = leader_election.filter(|election| election.leader_elect);
@@ -96,7 +99,14 @@ impl Scheduler {
             health.add_check(check, "not everything is listed yet")
         });
         let health = Arc::new(health);
-        let (lanes, lane_tasks) = start_lanes(bind_client, call_client, &mailbox, &metrics);
+        // As with kube-scheduler, events have a limit of their own, so that binds do not pay for them.
+        let pace = rate_limit.map(Pace::new);
+        let clients = LaneClients {
+            binds: bind_client.at(pace.clone()),
+            statuses: call_client.clone().at(pace),
+            events: call_client.at(rate_limit.map(Pace::new)),
+        };
+        let (lanes, lane_tasks) = start_lanes(clients, &mailbox, &metrics);
 
         let names: Vec<_> = profiles.iter().map(|profile| &*profile.name).collect();
         tracing::info!(
@@ -189,7 +199,8 @@ impl Scheduler {
         }
         if drained {
             let rest = futures::future::join_all(self.lanes);
-            if tokio::time::timeout(LINGER, rest).await.is_err() {
+            let linger = (self.campaign.as_ref()).map_or(LINGER, |_| HANDOVER);
+            if tokio::time::timeout(linger, rest).await.is_err() {
                 tracing::warn!("some events were not written in time");
             }
         }
@@ -213,9 +224,14 @@ async fn lost(campaign: &mut Option<Campaign>) -> RunError {
     }
 }
 
+struct LaneClients {
+    binds: ApiClient,
+    statuses: ApiClient,
+    events: ApiClient,
+}
+
 fn start_lanes(
-    bind_client: ApiClient,
-    call_client: ApiClient,
+    clients: LaneClients,
     mailbox: &Arc<Mailbox>,
     metrics: &Arc<Metrics>,
 ) -> (Lanes, Vec<JoinHandle<()>>) {
@@ -224,21 +240,21 @@ fn start_lanes(
     let (statuses, status_orders) = mpsc::unbounded_channel();
     let (events, event_orders) = mpsc::unbounded_channel();
     let bind_lane = BindLane {
-        client: bind_client,
+        client: clients.binds,
         orders: bind_orders,
         load: Arc::clone(&load),
         mailbox: Arc::clone(mailbox),
         metrics: Arc::clone(metrics),
     };
     let status_lane = StatusLane {
-        client: call_client.clone(),
+        client: clients.statuses,
         orders: status_orders,
         load: Arc::clone(&load),
         mailbox: Arc::clone(mailbox),
         metrics: Arc::clone(metrics),
     };
     let event_lane = EventLane {
-        client: call_client,
+        client: clients.events,
         orders: event_orders,
         load: Arc::clone(&load),
         metrics: Arc::clone(metrics),

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::controlplane::{STOP_LIMIT, SchedulerOptions};
@@ -146,5 +147,39 @@ async fn berth_ends_with_0_when_idle() -> Result<()> {
     let mut cluster = Cluster::new().await?;
     cluster.start_scheduler().await?;
     assert_eq!(cluster.scheduler()?.terminate().await?, 0);
+    Ok(())
+}
+
+/// A rate in the configuration file holds binds back. There is a lower bound for how long they take, and no upper one.
+#[tokio::test]
+async fn berth_keeps_to_the_rate_of_its_file() -> Result<()> {
+    let mut cluster = Cluster::new().await?;
+    cluster.node(node("n1")).await?;
+    let file = cluster.control_plane().directory().join("slow.yaml");
+    let text = format!(
+        "apiVersion: kubescheduler.config.k8s.io/v1\n\
+         kind: KubeSchedulerConfiguration\n\
+         clientConnection: {{qps: 10, burst: 1}}\n\
+         profiles: [{{schedulerName: {NAME}}}]\n"
+    );
+    std::fs::write(&file, text)?;
+    let options = SchedulerOptions {
+        args: vec![
+            format!("--config={}", file.display()),
+            "--leader-elect=false".to_owned(),
+        ],
+        ..SchedulerOptions::default()
+    };
+    cluster
+        .start_scheduler_of(SchedulerKind::Berth, &[], options)
+        .await?;
+    let start = Instant::now();
+    for i in 0..16 {
+        let name = format!("p{i}");
+        cluster.pod(pod(&name).label("app", "batch")).await?;
+    }
+    cluster.wait_all_bound("app=batch", 16).await?;
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(1500), "{took:?}");
     Ok(())
 }

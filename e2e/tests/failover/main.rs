@@ -45,7 +45,7 @@ async fn failover_when_the_leader_is_told_to_end() -> Result<()> {
     let led = told.elapsed();
     pods.done().await?;
     let report = audit.finish(&stream).await?;
-    println!(
+    eprintln!(
         "SIGTERM: ended after {ended:.2?}, the next one leads after {led:.2?}; {}",
         report.since(told)
     );
@@ -82,7 +82,7 @@ async fn failover_when_the_leader_is_killed() -> Result<()> {
     let led = killed.elapsed();
     pods.done().await?;
     let report = audit.finish(&stream).await?;
-    println!(
+    eprintln!(
         "SIGKILL: the next one leads after {led:.2?}; {}",
         report.since(killed)
     );
@@ -118,7 +118,7 @@ async fn failover_when_the_leader_is_halted() -> Result<()> {
     );
     pods.done().await?;
     let report = audit.finish(&stream).await?;
-    println!(
+    eprintln!(
         "SIGSTOP: the next one leads after {led:.2?}; {}",
         report.since(halted)
     );
@@ -182,7 +182,7 @@ async fn a_stolen_lease_ends_the_leader() -> Result<()> {
     assert_eq!(replicas.end_of(first).await?, 1);
     let output = replicas.get(first).output();
     assert!(output.contains("somebody-else has taken it"), "{output}");
-    println!(
+    eprintln!(
         "stolen lease: the leader ended after {:.2?}",
         stolen.elapsed()
     );

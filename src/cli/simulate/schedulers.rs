@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::cli::settings::Settings;
+use crate::config::Config;
 use crate::framework::Profile;
 use crate::plugins::default_profile;
 use crate::queue::Backoff;
@@ -22,8 +23,11 @@ pub(super) struct Schedulers {
 impl Schedulers {
     /// Those with these names; without names those of the file, and without a file all.
     pub(super) fn new(config: Option<&Path>, names: &[String]) -> Result<Self, anyhow::Error> {
-        let settings = config.map(|file| Settings::new(Some(file), &[]));
-        Self::of(settings.transpose()?, names)
+        let settings = match config {
+            Some(file) => Some(Settings::of(Some(file), Config::load(file)?)?),
+            None => None,
+        };
+        Self::of(settings, names)
     }
 
     pub(super) fn of(settings: Option<Settings>, names: &[String]) -> Result<Self, anyhow::Error> {

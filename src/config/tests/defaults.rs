@@ -104,14 +104,24 @@ fn empty_and_zero_stand_for_defaults_in_the_election_and_the_connection() {
 }
 
 #[test]
-fn a_rate_is_kept_with_upstreams_burst() {
-    let connection = |body: &str| accepted(body).config.client_connection;
-    let found = connection("clientConnection: {qps: 300}");
-    assert_eq!((found.qps, found.burst), (300.0, 100));
-    let found = connection("clientConnection: {qps: 7.5, burst: 9}");
-    assert_eq!((found.qps, found.burst), (7.5, 9));
-    let found = connection("clientConnection: {qps: -1}");
-    assert_eq!((found.qps, found.burst), (0.0, 0));
+fn a_rate_is_a_limit_unless_it_is_upstreams_default() {
+    for (body, expected) in [
+        ("", None),
+        ("qps: 300", Some((300.0, 100))),
+        ("burst: 200", Some((50.0, 200))),
+        ("qps: 7.5, burst: 9", Some((7.5, 9))),
+        ("qps: 50, burst: 9", Some((50.0, 9))),
+        ("qps: 50, burst: 100", None),
+        ("qps: 50", None),
+        ("burst: 100", None),
+        // As with client-go.
+        ("qps: -1, burst: 7", None),
+    ] {
+        let body = format!("clientConnection: {{{body}}}");
+        let connection = accepted(&body).config.client_connection;
+        let expected = expected.map(|(qps, burst)| RateLimit { qps, burst });
+        assert_eq!(connection.rate_limit(), expected, "{body}");
+    }
 }
 
 #[test]

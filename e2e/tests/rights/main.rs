@@ -1,0 +1,238 @@
+//! The rights that `deploy/` grants are those that Berth uses, neither more nor fewer.
+//!
+//! Berth runs with nothing but the token of the service account of `deploy/` and with the configuration file of
+//! `deploy/`, and is led through everything that it may ever ask of the API server. What it asked is in the audit log;
+//! what it may is read from the roles that the API server has. A right that is added to a role has to be used here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod log;
+mod roles;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use e2e::controlplane::process::TempDir;
+use e2e::controlplane::{SchedulerOptions, get};
+use e2e::harness::{Cluster, metric};
+use e2e::objects::{PodBuilder, node, pod};
+use e2e::{ControlPlane, Options, SchedulerKind};
+use http::Request;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::json;
+
+/// Where `deploy/` makes the service account.
+const NAMESPACE: &str = "kube-system";
+/// The service account, and the lease and the schedulerName of `deploy/config.yaml` as well.
+const NAME: &str = "berth";
+
+#[tokio::test]
+async fn rights_are_exact() -> Result<()> {
+    let directory = TempDir::new()?;
+    let log = directory.path().join("audit.log");
+    let policy = directory.path().join("policy.yaml");
+    std::fs::write(&policy, log::policy(&account()))?;
+    let options = Options {
+        apiserver_args: vec![
+            format!("--audit-policy-file={}", policy.display()),
+            format!("--audit-log-path={}", log.display()),
+        ],
+        ..Options::default()
+    };
+    let mut cluster = Cluster::with_options(options).await?;
+    let control_plane = cluster.control_plane();
+    let deploy = deploy();
+    kubectl(control_plane, &["apply", "-k", &deploy.to_string_lossy()])?;
+    let token = kubectl(control_plane, &["create", "token", NAME, "-n", NAMESPACE])?;
+    let kubeconfig = control_plane.kubeconfig_of(token.trim(), "berth-kubeconfig")?;
+    let granted = roles::granted(&cluster.client(), NAMESPACE, NAME).await?;
+    roles::wait_until_in_force(&cluster, &account(), &granted).await?;
+
+    cluster.node(node("n1")).await?;
+    let filler = pod("filler").request("cpu", "3");
+    cluster.pod_on(filler, "n1").await?;
+    for small in SMALL {
+        cluster
+            .pod_on(pod(small).request("cpu", "100m"), "n1")
+            .await?;
+    }
+    let options = SchedulerOptions {
+        args: vec![
+            format!("--config={}", deploy.join("config.yaml").display()),
+            "--leader-elect=true".to_owned(),
+        ],
+        kubeconfig: Some(kubeconfig),
+        ..SchedulerOptions::default()
+    };
+    cluster
+        .start_scheduler_of(SchedulerKind::Berth, &[], options)
+        .await?;
+    everything(&mut cluster).await?;
+
+    let asked = log::read(&log)?;
+    let denied: BTreeSet<_> = asked.iter().filter(|one| one.denied).collect();
+    assert!(denied.is_empty(), "denied: {denied:#?}");
+    let foreign: BTreeSet<_> = asked
+        .iter()
+        .filter(|one| !granted.iter().any(|right| right.covers(&one.right)))
+        .collect();
+    assert!(foreign.is_empty(), "not by roles of {NAME}: {foreign:#?}");
+    let unused: Vec<_> = granted
+        .iter()
+        .filter(|right| !asked.iter().any(|one| right.covers(&one.right)))
+        .collect();
+    assert!(
+        unused.is_empty(),
+        "granted, and not used by anything that this test makes happen: {unused:#?}"
+    );
+    Ok(())
+}
+
+/// Small pods, whose deletion makes room that is not enough.
+const SMALL: [&str; 3] = ["small-0", "small-1", "small-2"];
+
+/// Makes all happen that Berth has a request for, and ends it.
+async fn everything(cluster: &mut Cluster) -> Result<()> {
+    // It leads, and places a pod.
+    cluster.pod(ours("placed")).await?;
+    cluster.wait_bound("placed").await?;
+    cluster.wait_event("placed", "Scheduled").await?;
+
+    // It refuses one, and again with the same words: the event becomes a series.
+    cluster.pod(ours("refused").request("cpu", "2")).await?;
+    cluster.wait_unschedulable("refused").await?;
+    cluster.wait_event("refused", "FailedScheduling").await?;
+    for (number, small) in SMALL.iter().enumerate() {
+        cluster.delete_pod(small).await?;
+        let attempts = number as f64 + 2.0;
+        let labels = ["result=\"unschedulable\""];
+        let name = "scheduler_schedule_attempts_total";
+        wait_metric(cluster, name, &labels, attempts).await?;
+    }
+    cluster
+        .eventually("series of events", async || {
+            let events = cluster.events("refused").await?;
+            Ok(events
+                .iter()
+                .any(|event| event.series.is_some())
+                .then_some(()))
+        })
+        .await?;
+
+    // It cannot know what became of a bind that a webhook out of order has failed with 500, and reads the pod.
+    let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client());
+    webhooks.create(&PostParams::default(), &webhook()?).await?;
+    cluster.pod(pod("probe").scheduler("nobody")).await?;
+    cluster
+        .eventually("bind that fails", async || {
+            let answer = try_bind(cluster, "probe").await;
+            Ok(answer
+                .is_err_and(|error| error.to_string().contains("webhook"))
+                .then_some(()))
+        })
+        .await?;
+    cluster.pod(ours("unknown")).await?;
+    let labels = ["resolved=\"not_bound\""];
+    wait_metric(cluster, "berth_unknown_bind_outcomes_total", &labels, 1.0).await?;
+    webhooks.delete(NAME, &DeleteParams::default()).await?;
+    cluster.wait_bound("unknown").await?;
+
+    // It renews its lease, and gives it back in the end.
+    let leases: Api<Lease> = Api::namespaced(cluster.client(), NAMESPACE);
+    cluster
+        .eventually("renewed lease", async || {
+            let lease = leases.get(NAME).await?.spec.context("an empty lease")?;
+            Ok((lease.renew_time > lease.acquire_time).then_some(()))
+        })
+        .await?;
+    let scheduler = cluster.scheduler()?;
+    let code = scheduler.terminate().await?;
+    assert_eq!(code, 0, "{}", scheduler.output());
+    let lease = leases.get(NAME).await?.spec.context("an empty lease")?;
+    assert_eq!(lease.holder_identity.as_deref(), Some(""));
+    Ok(())
+}
+
+fn ours(name: &str) -> PodBuilder {
+    pod(name).scheduler(NAME)
+}
+
+fn account() -> String {
+    format!("system:serviceaccount:{NAMESPACE}:{NAME}")
+}
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+/// Runs kubectl as an administrator and returns what it prints.
+fn kubectl(control_plane: &ControlPlane, arguments: &[&str]) -> Result<String> {
+    let cache = control_plane.directory().join("kubectl");
+    let output = Command::new(control_plane.binaries().kubectl())
+        .arg("--kubeconfig")
+        .arg(control_plane.kubeconfig())
+        .arg("--cache-dir")
+        .arg(cache)
+        .args(arguments)
+        .output()?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("kubectl {arguments:?}: {errors}");
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A webhook that is asked about all binds and that nobody answers for.
+fn webhook() -> Result<ValidatingWebhookConfiguration> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": NAME},
+        "webhooks": [{
+            "name": "binds.e2e.example",
+            "admissionReviewVersions": ["v1"],
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                "resources": ["pods/binding"],
+            }],
+        }],
+    }))?)
+}
+
+/// Asks for a bind without its being carried out.
+async fn try_bind(cluster: &Cluster, pod: &str) -> Result<()> {
+    let body = serde_json::to_vec(&json!({
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": pod, "namespace": "default"},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": "n1"},
+    }))?;
+    let path = format!("/api/v1/namespaces/default/pods/{pod}/binding?dryRun=All");
+    let request = Request::post(path)
+        .header("Content-Type", "application/json")
+        .body(body)?;
+    cluster.client().request_text(request).await?;
+    Ok(())
+}
+
+async fn wait_metric(
+    cluster: &mut Cluster,
+    name: &str,
+    labels: &[&str],
+    at_least: f64,
+) -> Result<()> {
+    let pages = cluster.scheduler()?.client()?;
+    cluster
+        .eventually(&format!("{name} of {at_least}"), async || {
+            let page = get(&pages, "/metrics").await?;
+            Ok(metric(&page, name, labels).filter(|value| *value >= at_least))
+        })
+        .await?;
+    Ok(())
+}
