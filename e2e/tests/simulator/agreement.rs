@@ -6,6 +6,8 @@ use std::fmt::Debug;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use e2e::SchedulerKind;
+use e2e::controlplane::SchedulerOptions;
 use e2e::harness::Cluster;
 use kube::Client;
 use serde_json::Value;
@@ -181,7 +183,9 @@ async fn on_the_real_server(scene: &Scene) -> Result<Outcome> {
     for pod in &scene.waiting {
         create(&client, PODS, pod).await?;
     }
-    cluster.start_scheduler_as(&[NAME]).await?;
+    let options = SchedulerOptions::default();
+    let berth = SchedulerKind::Berth;
+    cluster.start_scheduler_of(berth, &[NAME], options).await?;
     outcome(&client).await
 }
 
