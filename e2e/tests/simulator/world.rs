@@ -34,11 +34,16 @@ pub struct Demo {
 impl Demo {
     pub async fn start() -> Result<Self> {
         let directory = TempDir::new()?;
-        let arguments = [
+        // A process that is killed leaves its kubeconfig file behind: it goes with the directory.
+        let files = format!("TMPDIR={}", directory.path().display());
+        let berth = berth_binary()?.display().to_string();
+        let demo = [
             "demo", "--nodes", "12", "--pods", "1", "--over", "0", "--serve",
         ];
+        let arguments = [files.as_str(), &berth].into_iter().chain(demo);
         let log = directory.path().join("demo.log");
-        let mut process = Process::start("berth demo", &berth_binary()?, arguments, &log)?;
+        let env = Path::new("/usr/bin/env");
+        let mut process = Process::start("berth demo", env, arguments, &log)?;
         let start = Instant::now();
         let told = |output: &str, begin: &str| {
             let (_, rest) = output.split_once(begin)?;
