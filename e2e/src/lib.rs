@@ -6,5 +6,6 @@ pub mod harness;
 pub mod load;
 pub mod objects;
 pub mod pool;
+pub mod random;
 
 pub use controlplane::{ControlPlane, Options, Scheduler, SchedulerKind};

@@ -14,7 +14,6 @@ mod metrics;
 mod placement;
 mod preemption;
 mod process;
-mod random;
 mod records;
 mod restarts;
 mod twin;
