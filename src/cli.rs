@@ -26,6 +26,7 @@ mod leader;
 mod run;
 mod settings;
 mod simulate;
+mod terminal;
 mod version;
 
 #[cfg(test)]
@@ -47,6 +48,43 @@ Exit codes:
   1  failed while running
   2  wrong input, or could not start";
 
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  berth demo
+  berth demo --nodes 1000 --pods 10000 --over 10
+  berth demo --serve                          ... and try kubectl on it";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  berth run                                   pods with spec.schedulerName: berth
+  berth run --kubeconfig ~/.kube/test --scheduler-name gpu --scheduler-name batch
+  berth run --config scheduler.yaml           with kube-scheduler's configuration file
+  berth run --leader-elect=false --log-format json";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  berth simulate nodes.yaml pods.yaml
+  kubectl get nodes,pods,priorityclasses -A -o yaml | berth simulate - new-pods.yaml
+  berth simulate --config scheduler.yaml cluster.yaml
+  berth simulate -o json cluster.json | jq '.pods[] | select(.node == null)'";
+
+const CHECK_CONFIG_EXAMPLES: &str = "\
+Examples:
+  berth check-config scheduler.yaml           what is in force with this file, or what is wrong
+  berth check-config -o json scheduler.yaml | jq '.profiles[].schedulerName'";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(berth completions bash)            for this shell
+  berth completions bash > /etc/bash_completion.d/berth
+  berth completions zsh > ~/.zfunc/_berth     with ~/.zfunc in $fpath
+  berth completions fish > ~/.config/fish/completions/berth.fish";
+
+const VERSION_EXAMPLES: &str = "\
+Examples:
+  berth version
+  berth version -o json";
+
 /// A Kubernetes scheduler for GPU training.
 #[derive(Debug, Parser)]
 #[command(name = "berth", version, after_help = AFTER_HELP)]
@@ -63,28 +101,34 @@ enum Command {
     /// Starts an API server of its own on a port of this machine, creates nodes and pods there, and
     /// lets the scheduler place them over HTTP. Tells what was placed, what was not and why, and how
     /// fast it was. It ends by itself, with 0 if everything was placed that should have been.
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(demo::Arguments),
     /// Schedule the pods of a cluster until stopped
     ///
     /// A pod is ours when its spec.schedulerName is one of the scheduler names. The cluster is the
     /// one of --kubeconfig, else of $KUBECONFIG, else of ~/.kube/config, else the one this process
     /// runs in. SIGTERM and SIGINT stop it.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(run::Arguments),
     /// Tell where the pods of files would be placed, without a cluster
     ///
     /// Reads nodes, pods, namespaces and priority classes from YAML and JSON, lists and the output
     /// of kubectl get -o yaml among them. Pods without spec.nodeName are placed, the others count on
     /// their nodes. Objects of other kinds are skipped. It ends with 0 also when pods stay pending.
+    #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(simulate::Arguments),
     /// Check a configuration file, and print what is in force with it
     ///
     /// The file is a KubeSchedulerConfiguration as kube-scheduler takes it; every default is filled
     /// in. What is accepted but has no effect is said on stderr. It ends with 0 if the file is right
     /// and with 2 if not.
+    #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(check_config::Arguments),
     /// Write a script that completes berth's arguments in a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(completions::Arguments),
     /// Tell the version
+    #[command(after_help = VERSION_EXAMPLES)]
     Version(version::Arguments),
 }
 

@@ -210,10 +210,13 @@ impl Config {
         file: &Path,
         judge: impl FnOnce(&mut LeaderElection) -> Vec<ElectionProblem>,
     ) -> Result<Loaded, ConfigError> {
-        let text = fs::read_to_string(file).map_err(|error| ConfigError {
+        let failed = |problem| ConfigError {
             file: file.to_owned(),
-            problems: vec![format!("cannot be read: {error}")],
-        })?;
+            problems: vec![problem],
+        };
+        let bytes = fs::read(file).map_err(|error| failed(format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| failed("it is not UTF-8 text; save it as UTF-8".to_owned()))?;
         Self::parse_with(file, &text, judge)
     }
 
@@ -237,7 +240,7 @@ impl Config {
         };
         let options = serde_saphyr::options! { with_snippet: false };
         let document: Value = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| failed(vec![one_line(&error.to_string())]))?;
+            .map_err(|error| failed(vec![not_yaml(&error)]))?;
         // An empty file says nothing, not even its version.
         let document = match document {
             Value::Null => Value::Object(serde_json::Map::new()),
@@ -257,9 +260,16 @@ impl Config {
     }
 }
 
-/// An error of the reader of YAML, which may take several lines.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// What the reader of YAML says, which may take several lines, in one.
+fn not_yaml(error: &serde_saphyr::Error) -> String {
+    let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match error {
+        serde_saphyr::Error::MultipleDocuments { .. } => {
+            "it has several documents; a configuration is a single one".to_owned()
+        }
+        _ => format!("it is not YAML: {text}"),
+    }
 }
 
 impl Serialize for Config {

@@ -29,6 +29,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use admission::pod_requests;
 pub use api_server::{ApiServer, Config};
 pub use faults::{Fault, FaultRates};
 pub use kinds::{KINDS, Kind, find};

@@ -8,6 +8,7 @@ pub mod load;
 pub mod objects;
 pub mod pool;
 pub mod progress;
+pub mod random;
 pub mod signals;
 
 pub use controlplane::{ControlPlane, Options, Scheduler, SchedulerKind};

@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::{Failure, terminal};
 use crate::plugins;
 use crate::queue::Backoff;
 use crate::runtime::{Options, Scheduler};
@@ -75,6 +75,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn demonstrate(arguments: &Arguments) -> Result<(), Failure> {
+    // Before there is anything to clear away.
+    let stop = stop_signal()
+        .context("cannot wait for signals")
+        .map_err(Failure::Input)?;
     let server = Server::bind(0, Config::default())
         .await
         .context("cannot listen on 127.0.0.1")
@@ -88,14 +92,43 @@ async fn demonstrate(arguments: &Arguments) -> Result<(), Failure> {
         // Also when the sender is dropped.
         let _ = server_stopped.await;
     }));
-    let ended = fill(arguments, address).await.map_err(Failure::Running);
+    let ended = fill(arguments, address, stop).await;
+    let ended = ended.map_err(Failure::Running);
     let _ = stop_server.send(());
     let _ = tokio::time::timeout(STOP_GRACE, serving).await;
     ended
 }
 
+/// Done when somebody wants the process to end.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// What comes of the work, unless it is stopped before.
+async fn unless_stopped<T>(
+    stop: impl Future<Output = ()>,
+    work: impl Future<Output = Result<T, anyhow::Error>>,
+) -> Result<T, anyhow::Error> {
+    tokio::select! {
+        done = work => done,
+        () = stop => Err(anyhow!("stopped before all pods were placed")),
+    }
+}
+
 /// Everything but the server.
-async fn fill(arguments: &Arguments, address: SocketAddr) -> Result<(), anyhow::Error> {
+async fn fill(
+    arguments: &Arguments,
+    address: SocketAddr,
+    stop: impl Future<Output = ()>,
+) -> Result<(), anyhow::Error> {
+    let mut stop = std::pin::pin!(stop);
     let url = format!("http://{address}");
     let uri: http::Uri = url.parse().context("the server's address is none")?;
     let config = kube::Config::new(uri);
@@ -110,50 +143,54 @@ async fn fill(arguments: &Arguments, address: SocketAddr) -> Result<(), anyhow::
         arguments.nodes,
         cluster::ZONES.len()
     ));
-    cluster::create(&client, arguments.nodes).await?;
-    let scheduler = Scheduler::start(Options {
-        client_config: config,
-        profiles: vec![plugins::default_profile(SCHEDULER)],
-        backoff: Backoff::default(),
-        http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        leader_election: None,
-        rate_limit: None,
-        shown_config: json!({}),
+    let scheduler = unless_stopped(stop.as_mut(), async {
+        cluster::create(&client, arguments.nodes).await?;
+        let options = Options {
+            client_config: config,
+            profiles: vec![plugins::default_profile(SCHEDULER)],
+            backoff: Backoff::default(),
+            http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            leader_election: None,
+            rate_limit: None,
+            shown_config: json!({}),
+        };
+        let started = Scheduler::start(options).await;
+        started.context("cannot start the scheduler")
     })
-    .await
-    .context("cannot start the scheduler")?;
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupted = std::pin::pin!(async {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-    });
-    let report = tokio::select! {
-        report = watch_pods(arguments, &client, &scheduler) => Some(report?),
-        () = &mut interrupted => None,
-    };
-    if let Some(report) = &report {
+    .await?;
+    let line = StatusLine::new();
+    let placing = watch_pods(arguments, &client, &scheduler, &line);
+    let report = unless_stopped(stop.as_mut(), placing).await;
+    line.clear();
+    if let Ok(report) = &report {
         say("");
-        write_out(&report.text(colours()));
-    }
-    if let (Some(kubeconfig), true) = (&kubeconfig, report.is_some()) {
-        write_out(&format!(
-            "\nThe cluster and the scheduler stay until Ctrl-C:\n\n  export KUBECONFIG={}\n  \
-             kubectl get nodes\n  kubectl get events -w\n  kubectl create -f pod.yaml \
-             --validate=false   # with spec.schedulerName: {SCHEDULER}\n\nscheduler: \
-             http://{}/metrics\n",
-            kubeconfig.0.display(),
-            scheduler.http_address()
-        ));
-        interrupted.await;
+        let stdout = io::stdout();
+        write_out(&report.text(terminal::colours(&stdout), terminal::columns(&stdout)));
+        if let Some(kubeconfig) = &kubeconfig {
+            write_out(&invitation(kubeconfig, scheduler.http_address()));
+            stop.await;
+        }
     }
     scheduler.stop(tokio::time::sleep(STOP_GRACE)).await;
-    match report {
-        Some(report) if report.failed() => Err(anyhow!("{}", report.shortfall())),
-        _ => Ok(()),
+    let report = report?;
+    if report.failed() {
+        return Err(anyhow!("{}", report.shortfall()));
     }
+    Ok(())
+}
+
+/// What can be tried on a cluster that stays.
+fn invitation(kubeconfig: &Kubeconfig, metrics: SocketAddr) -> String {
+    format!(
+        "\nThe cluster and the scheduler stay until Ctrl-C. In another terminal:\n\n  \
+         export KUBECONFIG={}\n  \
+         kubectl get nodes\n  \
+         kubectl get pods -o wide\n  \
+         kubectl describe pod too-large-00001\n  \
+         kubectl apply -f pod.yaml     # with spec.schedulerName: {SCHEDULER}\n  \
+         curl http://{metrics}/metrics\n",
+        kubeconfig.0.display()
+    )
 }
 
 /// Creates the pods and looks at them until there is nothing more to wait for.
@@ -161,6 +198,7 @@ async fn watch_pods(
     arguments: &Arguments,
     client: &kube::Client,
     scheduler: &Scheduler,
+    line: &StatusLine,
 ) -> Result<Report, anyhow::Error> {
     let over = Duration::from_secs(arguments.over);
     let plan = workload::plan(arguments.pods);
@@ -172,14 +210,11 @@ async fn watch_pods(
         observer.clock(),
     ));
     let start = Instant::now();
-    let line = io::stderr().is_terminal();
     let mut placed_at = None;
     loop {
         tokio::time::sleep(REFRESH).await;
         let progress = observer.progress();
-        if line {
-            say_line(&progress.line(start.elapsed()));
-        }
+        line.show(&progress.line(start.elapsed()));
         if created.is_finished() && progress.all_placed() {
             let since = *placed_at.get_or_insert_with(Instant::now);
             if progress.all_told() || since.elapsed() > VERDICTS {
@@ -189,9 +224,6 @@ async fn watch_pods(
         if start.elapsed() > LIMIT {
             break;
         }
-    }
-    if line {
-        say_line("");
     }
     created.abort();
     if let Ok(Err(error)) = created.await {
@@ -206,22 +238,32 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// The status line, in place of the one before.
-fn say_line(text: &str) {
-    let _ = write!(io::stderr(), "\r\x1b[2K{text}");
-    let _ = io::stderr().flush();
+/// A line on a terminal that each new one takes the place of; nothing elsewhere.
+struct StatusLine(bool);
+
+impl StatusLine {
+    fn new() -> Self {
+        Self(io::stderr().is_terminal())
+    }
+
+    fn show(&self, text: &str) {
+        if self.0 {
+            // One that breaks could not be taken back. The last column is for the cursor.
+            let columns = terminal::columns(&io::stderr()).unwrap_or(80);
+            let text: String = text.chars().take(columns.saturating_sub(1)).collect();
+            let _ = write!(io::stderr(), "\r\x1b[2K{text}");
+            let _ = io::stderr().flush();
+        }
+    }
+
+    fn clear(&self) {
+        self.show("");
+    }
 }
 
 fn write_out(text: &str) {
     let _ = write!(io::stdout(), "{text}");
     let _ = io::stdout().flush();
-}
-
-/// Whether stdout is a terminal whose user has not asked for plain text (<https://no-color.org>).
-fn colours() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let unable = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    io::stdout().is_terminal() && !unwanted && !unable
 }
 
 /// A kubeconfig file that goes away with this value.

@@ -69,7 +69,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         ..
     } = arguments;
     tracing::init(log_format).map_err(|error| Failure::Input(error.into()))?;
-    settings.warn();
+    if let Some((file, remarks)) = settings.remarks() {
+        ::tracing::warn!(file = %file.display(), "{remarks}");
+    }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -43,6 +43,11 @@ impl Settings {
                 remarks: Vec::new(),
             },
         };
+        Self::of(file, loaded)
+    }
+
+    /// Of what was read from the file, if it is from one.
+    pub(super) fn of(file: Option<&Path>, loaded: Loaded) -> Result<Self, anyhow::Error> {
         let config = &loaded.config;
         let profiles: Result<_, _> = config.profiles.iter().map(plugins::profile).collect();
         Ok(Self {
@@ -69,16 +74,20 @@ impl Settings {
         &self.loaded.config.leader_election
     }
 
+    /// The schedulerNames of the profiles, in their order.
+    pub(super) fn scheduler_names(&self) -> impl Iterator<Item = &str> {
+        (self.loaded.config.profiles.iter()).map(|profile| &*profile.scheduler_name)
+    }
+
+    /// What of the file was accepted and has no effect, in one line.
+    pub(super) fn remarks(&self) -> Option<(&Path, String)> {
+        let remarks = &self.loaded.remarks;
+        let file = self.file.as_deref().filter(|_| !remarks.is_empty())?;
+        Some((file, remarks.join("; ")))
+    }
+
     /// How many writes per second there may be.
     pub(super) fn rate_limit(&self) -> Option<RateLimit> {
         self.loaded.config.client_connection.rate_limit()
-    }
-
-    /// Says in one line what was accepted and has no effect.
-    pub(super) fn warn(&self) {
-        if let (Some(file), false) = (&self.file, self.loaded.remarks.is_empty()) {
-            let remarks = self.loaded.remarks.join("; ");
-            tracing::warn!(file = %file.display(), "{remarks}");
-        }
     }
 }

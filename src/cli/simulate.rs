@@ -2,7 +2,8 @@
 //!
 //! Files in, a report out; no API server is asked. `documents` takes the files apart into objects,
 //! `input` decodes and checks them, `admission` fills in what an API server would have filled in,
-//! `scheduling` leads the engine through it, and `report` writes down what came of it.
+//! `schedulers` says who decides about which pods, `scheduling` leads the engine through it, and
+//! `report` writes down what came of it.
 
 mod admission;
 mod documents;
@@ -10,11 +11,13 @@ mod input;
 mod label_keys;
 mod problems;
 mod report;
+mod schedulers;
 mod scheduling;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -23,6 +26,7 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use problems::Problems;
 use report::{Report, Style};
+use schedulers::Schedulers;
 
 /// For how long nothing is said about work that goes on.
 const QUIET: Duration = Duration::from_millis(500);
@@ -36,7 +40,12 @@ pub(super) struct Arguments {
     /// How to write the report
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Output,
-    /// Place only pods with this spec.schedulerName; may be repeated [default: all pods]
+    /// A KubeSchedulerConfiguration whose profiles decide, each about its own pods; without it, the
+    /// default profile decides about all pods
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Place only pods with this spec.schedulerName; may be repeated [default: all pods, with
+    /// --config those of its profiles]
     #[arg(long, value_name = "NAME", value_parser = super::run::scheduler_name)]
     scheduler_name: Vec<String>,
 }
@@ -75,21 +84,21 @@ enum Stop {
 
 /// Reads the files, simulates, and writes the report to stdout.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let schedulers = Schedulers::new(arguments.config.as_deref(), &arguments.scheduler_name)
+        .map_err(Failure::Input)?;
+    if let Some((file, remarks)) = schedulers.remarks() {
+        // Nobody is left to tell when even this cannot be written.
+        let _ = writeln!(io::stderr(), "warning: {}: {remarks}", file.display());
+    }
     let mut problems = Problems::default();
     let inputs = read(&arguments.files, &mut problems);
     let mut progress = Progress::new();
-    let simulated = simulate(
-        &inputs,
-        problems,
-        &arguments.scheduler_name,
-        &mut |done, all| {
-            progress.tell(done, all);
-        },
-    );
+    let simulated = simulate(&inputs, problems, schedulers, &mut |done, all| {
+        progress.tell(done, all);
+    });
     progress.end();
     let Simulated { report, notes } = simulated.map_err(failure)?;
     for note in notes {
-        // Nobody is left to tell when even this cannot be written.
         let _ = writeln!(io::stderr(), "note: {note}");
     }
     let stdout = io::stdout();
@@ -108,7 +117,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn simulate(
     inputs: &[Input],
     mut problems: Problems,
-    scheduler_names: &[String],
+    schedulers: Schedulers,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Simulated, Stop> {
     let objects = input::read(inputs, &mut problems);
@@ -121,8 +130,7 @@ fn simulate(
     if !problems.is_empty() {
         return Err(Stop::Problems(problems));
     }
-    let names: BTreeSet<&str> = scheduler_names.iter().map(String::as_str).collect();
-    scheduling::simulate(objects, &names, progress).map_err(Stop::Failed)
+    scheduling::simulate(objects, schedulers, progress).map_err(Stop::Failed)
 }
 
 /// Tells the problems, and how it ends: the last line is the failure's own.
@@ -168,7 +176,7 @@ fn read(files: &[String], problems: &mut Problems) -> Vec<Input> {
             Ok(Err(_)) => {
                 problems.add(format!("{name}: it is not UTF-8 text; save it as UTF-8"));
             }
-            Err(error) => problems.add(format!("{name}: {error}")),
+            Err(error) => problems.add(format!("{name}: cannot be read: {error}")),
         }
     }
     inputs

@@ -197,6 +197,21 @@ fn help_has_examples_and_exit_codes() {
         0,
         &["--http-address", "0.0.0.0:10251", "$KUBECONFIG"],
     );
+    for command in [
+        "demo",
+        "run",
+        "simulate",
+        "check-config",
+        "completions",
+        "version",
+    ] {
+        let example = format!("Examples:\n  berth {command}");
+        let example = match command {
+            "completions" => "Examples:\n  source <(berth completions bash)",
+            _ => &example,
+        };
+        rejects(&[command, "--help"], 0, &[example]);
+    }
     rejects(
         &["--version"],
         0,

@@ -30,7 +30,7 @@ impl Waiting {
     /// What counts on its nominated node; None when it has none.
     pub(super) fn nomination(self) -> Option<EndedNomination> {
         let node = self.info.nominated_node;
-        (!node.is_empty()).then(|| EndedNomination {
+        (!node.is_empty()).then_some(EndedNomination {
             node,
             pod: self.placed,
             peers: self.peers,

@@ -2,6 +2,7 @@
 //!
 //! Only what a scheduler or a user of the demonstration sees.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use super::api_server::ApiServer;
@@ -9,6 +10,8 @@ use super::kinds::{Kind, find};
 use super::label_keys;
 use super::status::{Field, Status};
 use super::value;
+use crate::api;
+use crate::model::CompiledPod;
 
 /// The namespaces of every cluster.
 pub(super) const NAMESPACES: &[&str] =
@@ -86,16 +89,7 @@ impl ApiServer {
         value::default(spec, "terminationGracePeriodSeconds", 30);
         value::default(spec, "enableServiceLinks", true);
         value::default(spec, "securityContext", json!({}));
-        for list in ["initContainers", "containers"] {
-            for container in spec
-                .get_mut(list)
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                complete_resources(container);
-            }
-        }
+        complete_all_resources(pod);
         let mut status = json!({ "phase": "Pending" });
         if gated {
             status["conditions"] = json!([{
@@ -165,6 +159,19 @@ fn is_empty(map: &Value) -> bool {
     map.as_object().is_none_or(Map::is_empty)
 }
 
+/// Completes the requests of all containers, and of the pod as a whole.
+pub(super) fn complete_all_resources(pod: &mut Value) {
+    let spec = value::object(pod, "spec");
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        containers
+            .into_iter()
+            .flatten()
+            .for_each(complete_resources);
+    }
+    complete_pod_resources(pod);
+}
+
 /// What is limited and not requested is requested up to the limit.
 fn complete_resources(container: &mut Value) {
     let resources = value::object(container, "resources");
@@ -184,6 +191,60 @@ fn complete_resources(container: &mut Value) {
     if !limits.is_empty() {
         resources.insert("requests".to_owned(), Value::Object(limits));
     }
+}
+
+/// The same for what is limited for the pod as a whole.
+fn complete_pod_resources(pod: &mut Value) {
+    let limits = value::at(pod, &["spec", "resources", "limits"]);
+    let Some(limits) = limits.and_then(|limits| api::Pairs::deserialize(limits).ok()) else {
+        return;
+    };
+    // What cannot be decoded is told by whoever schedules it.
+    let Ok(decoded) = api::Pod::deserialize(&*pod) else {
+        return;
+    };
+    let defaults = pod_requests(&decoded, &limits);
+    if !defaults.is_empty() {
+        let mut at = value::object(pod, "spec");
+        for key in ["resources", "requests"] {
+            at = value::as_object(at.entry(key).or_insert(Value::Null));
+        }
+        for (name, amount) in defaults.iter() {
+            value::default(at, name, amount);
+        }
+    }
+}
+
+/// What a pod with limits as a whole requests as a whole, unless it says so itself: what its
+/// containers request, else the limit.
+///
+/// Source: `pkg/apis/core/v1/defaults.go`, `defaultPodRequests`.
+pub(crate) fn pod_requests(pod: &api::Pod, limits: &api::Pairs) -> api::Pairs {
+    if limits.is_empty() {
+        return api::Pairs::default();
+    }
+    let mut containers = pod.clone();
+    containers.spec.node_name = Box::default();
+    containers.spec.resources = api::Resources::default();
+    containers.spec.overhead = api::Pairs::default();
+    // What cannot be compiled is told to whoever checks the pod.
+    let compiled = CompiledPod::compile(&containers).ok();
+    let Some(waiting) = compiled.and_then(|pod| pod.waiting) else {
+        return api::Pairs::default();
+    };
+    let wanted = &waiting.shape.wanted;
+    let summed = [
+        ("cpu", format!("{}m", wanted.cpu)),
+        ("memory", wanted.memory.to_string()),
+    ];
+    let summed = (summed.iter())
+        .map(|(name, text)| (*name, text.as_str()))
+        .filter(|(_, text)| !matches!(*text, "0" | "0m"));
+    let supported = |(name, _): &(&str, &str)| {
+        matches!(*name, "cpu" | "memory") || name.starts_with("hugepages-")
+    };
+    // The first of a name counts.
+    summed.chain(limits.iter().filter(supported)).collect()
 }
 
 /// Quantities may be sent as numbers and are always shown as texts.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::admission::complete_all_resources;
 use super::api_server::ApiServer;
 use super::kinds::{Kind, find};
 use super::request::{Body, Part, PatchType, Reply, Request};
@@ -329,8 +330,11 @@ fn check_pod_update(kind: &Kind, name: &str, old: &Value, new: &mut Value) -> Re
                 value::as_object(container).remove("image");
             }
         }
+        value::prune(&mut spec);
         spec
     };
+    // As kube-apiserver, which decodes both and so sees no difference between 1 and "1".
+    complete_all_resources(new);
     if frozen(old) != frozen(new) {
         let field = Field::forbidden(
             "spec",

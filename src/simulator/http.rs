@@ -14,7 +14,6 @@ use axum::body::{self, Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch as signal;
 
@@ -24,18 +23,27 @@ use super::request::{self, Answer, Reply};
 use super::status::Status;
 use crate::model::Time;
 
+mod connections;
 mod discovery;
 mod path;
 mod query;
 mod streams;
+mod tables;
 
 #[cfg(test)]
 mod tests;
 
+use connections::Slots;
 use path::Target;
+use tables::Form;
 
 /// The largest body that is read, as with kube-apiserver.
 const MAX_BODY: usize = 3 << 20;
+
+/// So many connections at a time; more wait. A scheduler has up to 256 binds in flight, and one that
+/// lives in this process has the other ends of its connections here too: with both, the usual limit
+/// of 1024 file descriptors still holds.
+const CONNECTIONS: usize = 384;
 
 /// How often to look whether something happens by itself.
 const TICK: Duration = Duration::from_millis(250);
@@ -44,6 +52,7 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    connections: usize,
     shared: Arc<Shared>,
 }
 
@@ -88,7 +97,11 @@ impl Server {
             changed: KINDS.iter().map(|_| signal::channel(()).0).collect(),
             stopping: signal::channel(false).0,
         });
-        Ok(Self { listener, shared })
+        Ok(Self {
+            listener,
+            connections: CONNECTIONS,
+            shared,
+        })
     }
 
     /// The address in use.
@@ -109,10 +122,7 @@ impl Server {
     /// Answers until `shutdown` is done; watches end then.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let shared = Arc::clone(&self.shared);
-        let listener = self.listener.tap_io(|stream| {
-            // If this fails, answers arrive a little later.
-            let _ = stream.set_nodelay(true);
-        });
+        let listener = Slots::new(self.listener, self.connections);
         let router = Router::new()
             .fallback(answer)
             .with_state(Arc::clone(&shared));
@@ -236,8 +246,13 @@ async fn resource(
 ) -> Result<Response, Status> {
     let query = query::Query::parse(request.uri().query().unwrap_or_default());
     let (parts, body) = request.into_parts();
+    let form = if parts.method == Method::GET {
+        Form::asked(target.kind, &parts.headers, &query)
+    } else {
+        Form::Objects
+    };
     if parts.method == Method::GET && query.is_true("watch") && target.name.is_empty() {
-        return streams::start(shared, &target, &query);
+        return streams::start(shared, &target, &query, form);
     }
     let content_type = parts
         .headers
@@ -254,16 +269,16 @@ async fn resource(
     })?;
     let request = query.request(verb, target, &body, content_type)?;
     match shared.call(&request) {
-        Answer::Reply(Ok(reply)) => Ok(granted(request.kind, &reply)),
+        Answer::Reply(Ok(reply)) => Ok(granted(request.kind, &reply, form)),
         Answer::Reply(Err(status)) => Err(status),
         Answer::Lost => Ok(broken()),
     }
 }
 
-fn granted(kind: &Kind, reply: &Reply) -> Response {
+fn granted(kind: &Kind, reply: &Reply, form: Form) -> Response {
     let text = match &reply.body {
-        request::Body::Object(object) => object.text(kind).into_owned(),
-        request::Body::List(list) => list.text(),
+        request::Body::Object(object) => form.object(kind, object),
+        request::Body::List(list) => form.list(kind, list),
         request::Body::Value(value) => value.to_string(),
     };
     json(reply.code, text)

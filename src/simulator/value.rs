@@ -57,3 +57,21 @@ pub(super) fn default(map: &mut Map<String, Value>, key: &str, value: impl Into<
         *entry = value.into();
     }
 }
+
+/// Takes away, at every depth, what says nothing: nulls, empty objects and empty lists.
+pub(super) fn prune(value: &mut Value) {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(prune);
+            map.retain(|_, value| !empty(value));
+        }
+        Value::Array(list) => list.iter_mut().for_each(prune),
+        _ => {}
+    }
+}

@@ -15,7 +15,6 @@ mod nominated;
 mod placement;
 mod preemption;
 mod process;
-mod random;
 mod records;
 mod restarts;
 mod spreading;

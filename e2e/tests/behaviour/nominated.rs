@@ -13,7 +13,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::random::Random;
+use e2e::random::Random;
 
 const CLASSES: [(&str, i32); 3] = [("low", 10), ("middle", 100), ("high", 1000)];
 

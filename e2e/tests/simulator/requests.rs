@@ -76,6 +76,8 @@ fn requests() -> Vec<(&'static str, String, Value)> {
         "reportingController": "x", "reportingInstance": "y" });
     let limited = json!({ "containers": [{ "name": "c", "image": "i:1", "resources": {
         "limits": { "cpu": "1", "nvidia.com/gpu": 1 }, "requests": { "memory": "1Gi" } } }] });
+    let limited_as_a_whole = json!({ "resources": {
+        "limits": { "cpu": "2", "memory": "1Gi" }, "requests": { "memory": "512Mi" } } });
     let streamed = "watch=1&sendInitialEvents=true&timeoutSeconds=1";
     vec![
         // Creation.
@@ -110,6 +112,11 @@ fn requests() -> Vec<(&'static str, String, Value)> {
             pod("b", json!({ "priorityClassName": "system-node-critical" })),
         ),
         ("POST", PODS.into(), pod("limited", limited)),
+        (
+            "POST",
+            PODS.into(),
+            pod("limited-as-a-whole", limited_as_a_whole),
+        ),
         (
             "POST",
             PODS.into(),

@@ -1,65 +1,150 @@
-//! An API server, the real one or that of the demonstration, and how to ask it.
+//! The ways to have pods scheduled other than by a cluster: the demonstration and the simulation.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::controlplane::berth_binary;
 use e2e::controlplane::process::{Process, TempDir};
 use http::Request;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long the demonstration may take until it serves, and any request.
-const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often something is looked at that is waited for.
+pub const POLL: Duration = Duration::from_millis(20);
 
 /// `berth demo --serve` with nothing left in it.
 pub struct Demo {
     pub client: Client,
+    /// The file with which kubectl finds it.
+    pub kubeconfig: String,
+    /// The scheduler's own pages.
+    pages: Client,
     // The process ends before its directory goes.
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Demo {
     pub async fn start() -> Result<Self> {
         let directory = TempDir::new()?;
-        let arguments = [
+        // A process that is killed leaves its kubeconfig file behind: it goes with the directory.
+        let files = format!("TMPDIR={}", directory.path().display());
+        let berth = berth_binary()?.display().to_string();
+        let demo = [
             "demo", "--nodes", "12", "--pods", "1", "--over", "0", "--serve",
         ];
+        let arguments = [files.as_str(), &berth].into_iter().chain(demo);
         let log = directory.path().join("demo.log");
-        let mut process = Process::start("berth demo", &berth_binary()?, arguments, &log)?;
+        let env = Path::new("/usr/bin/env");
+        let mut process = Process::start("berth demo", env, arguments, &log)?;
         let start = Instant::now();
-        let path = loop {
+        let told = |output: &str, begin: &str| {
+            let (_, rest) = output.split_once(begin)?;
+            Some(rest.split_once('\n')?.0.to_owned())
+        };
+        let (kubeconfig, metrics) = loop {
             let output = process.output();
-            let path = output
-                .split_once("export KUBECONFIG=")
-                .and_then(|(_, rest)| Some(rest.split_once('\n')?.0.to_owned()));
-            if let Some(path) = path {
-                break path;
+            let found = told(&output, "export KUBECONFIG=");
+            if let Some(found) = found.zip(told(&output, "curl ")) {
+                break found;
             }
             if start.elapsed() > LIMIT || process.try_wait()?.is_some() {
                 bail!("berth demo does not serve:\n{output}");
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(POLL).await;
         };
-        let kubeconfig = Kubeconfig::read_from(path)?;
-        let config =
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        let client = Client::try_from(config)?;
+        let parsed = Kubeconfig::read_from(&kubeconfig)?;
+        let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
+        let pages = metrics.trim_end_matches("/metrics").parse()?;
+        let demo = Self {
+            client: Client::try_from(config)?,
+            kubeconfig,
+            pages: Client::try_from(Config::new(pages))?,
+            _process: process,
+            directory,
+        };
+        demo.clear().await?;
+        Ok(demo)
+    }
+
+    /// A directory of its own.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Removes everything that a test or the demonstration itself has made.
+    pub async fn clear(&self) -> Result<()> {
         for collection in [
             "/api/v1/namespaces/default/pods?gracePeriodSeconds=0",
             "/api/v1/nodes",
             "/api/v1/namespaces/default/events",
         ] {
-            ask(&client, "DELETE", collection, Value::Null).await?;
+            ask(&self.client, "DELETE", collection, Value::Null).await?;
         }
-        Ok(Self {
-            client,
-            _process: process,
-            _directory: directory,
-        })
+        let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+        for class in items(&self.client, classes).await? {
+            let name = class["metadata"]["name"].as_str().unwrap_or_default();
+            if !name.starts_with("system-") {
+                let path = format!("{classes}/{name}");
+                ask(&self.client, "DELETE", &path, Value::Null).await?;
+            }
+        }
+        self.wait_known(0, 0).await
+    }
+
+    /// Waits until the scheduler knows so many nodes and so many placed pods.
+    pub async fn wait_known(&self, nodes: usize, pods: usize) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let request = Request::get("/metrics").body(Vec::new())?;
+            let page = self.pages.request_text(request).await?;
+            let known = |kind: &str, count: usize| {
+                let line = format!("scheduler_cache_size{{type=\"{kind}\"}} {count}");
+                page.lines().any(|found| found == line)
+            };
+            if known("nodes", nodes) && known("pods", pods) {
+                return Ok(());
+            }
+            ensure!(
+                start.elapsed() < LIMIT,
+                "not {nodes} nodes and {pods} pods:\n{page}"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// What `berth simulate` makes of these objects.
+pub fn simulate(objects: &[Value]) -> Result<Value> {
+    let mut berth = Command::new(berth_binary()?)
+        .args(["simulate", "-", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let input = berth.stdin.take().context("there is no stdin")?;
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    serde_json::to_writer(input, &list)?;
+    let output = berth.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "berth simulate failed: {said}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The objects of a collection.
+pub async fn items(client: &Client, path: &str) -> Result<Vec<Value>> {
+    let (code, mut list) = ask(client, "GET", path, Value::Null).await?;
+    ensure!(code == 200, "{path}: {list}");
+    match list["items"].take() {
+        Value::Array(items) => Ok(items),
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -5,30 +5,35 @@ use std::time::Duration;
 
 use super::observer::Observer;
 use super::workload::KINDS;
+use crate::cli::terminal::wrap;
 
 /// The histogram of the time from when a pod could first be tried until it was bound.
 const HISTOGRAM: &str = "scheduler_pod_scheduling_sli_duration_seconds";
 
+/// The column in which the table tells why pods are pending.
+const PENDING: usize = 31;
+
 /// The result.
 #[derive(Debug)]
 pub(super) struct Report {
-    rows: Vec<Row>,
-    span: Duration,
+    pub(super) rows: Vec<Row>,
+    pub(super) span: Duration,
     /// Over which time the pods were created.
-    over: Duration,
+    pub(super) over: Duration,
     /// How long the pods took that were placed, in order.
-    times: Vec<Duration>,
-    scheduler: [Option<f64>; 2],
+    pub(super) times: Vec<Duration>,
+    /// The p50 and p99 of the scheduler's histogram, in seconds.
+    pub(super) scheduler: [Option<f64>; 2],
 }
 
 /// The pods of one kind.
 #[derive(Debug)]
-struct Row {
-    kind: &'static str,
-    pods: usize,
-    placed: usize,
-    fits: bool,
-    why: String,
+pub(super) struct Row {
+    pub(super) kind: &'static str,
+    pub(super) pods: usize,
+    pub(super) placed: usize,
+    pub(super) fits: bool,
+    pub(super) why: String,
 }
 
 impl Report {
@@ -73,7 +78,8 @@ impl Report {
         )
     }
 
-    pub(super) fn text(&self, colours: bool) -> String {
+    /// The report; columns are those of a terminal.
+    pub(super) fn text(&self, colours: bool, columns: Option<usize>) -> String {
         let paint = |text: &str, colour: &str| {
             if colours {
                 format!("\x1b[{colour}m{text}\x1b[0m")
@@ -99,35 +105,32 @@ impl Report {
                 &format!("{:>7}", row.placed),
                 if good { "32" } else { "31" },
             );
+            let why = wrap(&why, PENDING, columns);
             let line = format!("{:<14} {:>6} {placed}  {why}", row.kind, row.pods);
             let _ = writeln!(text, "{}", line.trim_end());
         }
         let seconds = self.span.as_secs_f64();
         let placed = self.times.len();
         let count = u32::try_from(placed).unwrap_or(u32::MAX);
-        let _ = writeln!(
-            text,
-            "\n{placed} pods placed in {seconds:.2} s: {:.0} pods/s, from the first creation to \
-             the last binding{}",
-            f64::from(count) / seconds.max(f64::EPSILON),
-            match self.over.as_secs() {
-                0 => String::new(),
-                over => format!("; they were created over {over} s, see --over"),
-            }
-        );
-        let _ = writeln!(
-            text,
-            "created to seen bound: p50 {}, p99 {}",
-            milliseconds(self.quantile(50)),
-            milliseconds(self.quantile(99))
-        );
-        let [median, worst] = self.scheduler;
-        let _ = writeln!(
-            text,
-            "the scheduler's own ({HISTOGRAM}): p50 {}, p99 {}",
-            milliseconds(median),
-            milliseconds(worst)
-        );
+        let over = match self.over.as_secs() {
+            0 => String::new(),
+            over => format!("; they were created over {over} s, see --over"),
+        };
+        let speed = f64::from(count) / seconds.max(f64::EPSILON);
+        let sum = format!("{placed} pods placed in {seconds:.2} s: {speed:.0} pods/s{over}");
+        let _ = writeln!(text, "\n{}", wrap(&sum, 0, columns));
+        let _ = writeln!(text, "\n{:<26} {:>9} {:>10}", "", "P50", "P99");
+        for (what, [median, worst]) in [
+            (
+                "created to seen bound",
+                [self.quantile(50), self.quantile(99)],
+            ),
+            ("the scheduler's metric (*)", self.scheduler),
+        ] {
+            let (median, worst) = (milliseconds(median), milliseconds(worst));
+            let _ = writeln!(text, "{what:<26} {median:>9} {worst:>10}");
+        }
+        let _ = writeln!(text, "(*) {HISTOGRAM}");
         text
     }
 

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::label_keys::{self, AskedAffinity};
 use crate::api;
-use crate::model::{CompiledPod, Quantity};
+use crate::model::Quantity;
+use crate::simulator::pod_requests;
 
 /// The classes that every cluster has.
 const SYSTEM_CLASSES: &[(&str, i32)] = &[
@@ -241,34 +242,11 @@ fn request_limits(resources: &mut api::Resources, limits: &api::Pairs) {
 
 /// With a limit of the whole pod, the pod requests what its containers do, else the limit.
 fn request_pod_limits(pod: &mut api::Pod, limits: &api::Pairs) {
-    if limits.is_empty() {
-        return;
+    let defaults = pod_requests(pod, limits);
+    if !defaults.is_empty() {
+        let requests = pod.spec.resources.requests.get_or_insert_default();
+        add_missing(requests, defaults.iter());
     }
-    let mut containers = pod.clone();
-    containers.spec.resources = api::Resources::default();
-    containers.spec.overhead = api::Pairs::default();
-    // What cannot be compiled is told to whoever checks the pod.
-    let Some(wanted) = CompiledPod::compile(&containers)
-        .ok()
-        .and_then(|pod| pod.waiting)
-    else {
-        return;
-    };
-    let wanted = wanted.shape.wanted;
-    let summed = [
-        ("cpu", format!("{}m", wanted.cpu)),
-        ("memory", wanted.memory.to_string()),
-    ];
-    let summed = summed.iter().map(|(name, text)| (*name, text.as_str()));
-    let requests = pod.spec.resources.requests.get_or_insert_default();
-    add_missing(
-        requests,
-        summed.filter(|(_, text)| !matches!(*text, "0" | "0m")),
-    );
-    let supported = |(name, _): &(&str, &str)| {
-        matches!(*name, "cpu" | "memory") || name.starts_with("hugepages-")
-    };
-    add_missing(requests, limits.iter().filter(supported));
 }
 
 fn add_missing<'a>(list: &mut api::Pairs, more: impl Iterator<Item = (&'a str, &'a str)>) {

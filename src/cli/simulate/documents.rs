@@ -178,7 +178,7 @@ fn yaml(chunk: &str, lines_before: usize) -> Result<Value, String> {
                 let line = usize::try_from(location.line()).unwrap_or(usize::MAX);
                 format!(" at line {}", line.saturating_add(lines_before))
             });
-            let text = error.to_string();
+            let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
             // The parser counts lines from the beginning of the document.
             let text = text.lines().next().unwrap_or_default();
             let reason = text
@@ -354,8 +354,40 @@ fn explained<T: DeserializeOwned>(value: &Value) -> Result<T, Undecoded> {
 /// The error without its line and column, which would count from the beginning of the item.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
+    let reason = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(reason, _)| reason);
+    let mismatch = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|begin| reason.strip_prefix(begin)?.split_once(", expected "));
+    match mismatch {
+        Some((found, expected)) => {
+            // Such as the name of a node that is called `on`.
+            let scalar = ["integer ", "boolean ", "floating point "];
+            let quotes =
+                expected == "a string" && scalar.iter().any(|kind| found.starts_with(kind));
+            let remedy = if quotes { "; put it in quotes" } else { "" };
+            format!("expected {}, not {}{remedy}", plain(expected), plain(found))
+        }
+        None => reason.to_owned(),
+    }
+}
+
+/// What the decoder calls a value, in words that do not suppose that one knows Rust.
+fn plain(name: &str) -> &str {
+    match name {
+        "map" => "an object",
+        "sequence" | "a sequence" => "a list",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "i32" => "an integer of 32 bits",
+        "i64" => "an integer of 64 bits",
+        "unit value" => "null",
+        _ if name.starts_with("struct ") => "an object",
+        // The value itself stands behind what it is.
+        _ => ["string ", "integer ", "boolean ", "floating point "]
+            .iter()
+            .find_map(|kind| name.strip_prefix(kind))
+            .map_or(name, |value| value.trim_matches('`')),
     }
 }

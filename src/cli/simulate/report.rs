@@ -1,11 +1,12 @@
 //! What came of a simulation, for people and for programs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use serde::{Serialize, Serializer};
+
+use crate::cli::terminal;
 
 /// Between two columns.
 const GAP: &str = "   ";
@@ -52,8 +53,7 @@ pub(super) enum Style {
 impl Style {
     /// Colours only for people, and only for those who want them.
     pub(super) fn of(output: &impl IsTerminal) -> Self {
-        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if output.is_terminal() && !unwanted {
+        if terminal::colours(output) {
             Self::Colours
         } else {
             Self::Plain

@@ -11,12 +11,11 @@ use anyhow::Context as _;
 use super::Simulated;
 use super::input::Objects;
 use super::report::{NodeUse, Placement, Report};
+use super::schedulers::Schedulers;
 use crate::api;
 use crate::cluster::Cluster;
 use crate::engine::{Action, Change, ConditionReason, Effect, Engine, EventKind, Outcome, Setup};
 use crate::model::{Requests, Time};
-use crate::plugins::default_profile;
-use crate::queue::Backoff;
 use crate::telemetry::metrics::Metrics;
 
 /// The one moment at which everything happens.
@@ -46,31 +45,21 @@ struct Simulation {
     decisions: u64,
 }
 
-/// Places the pods of these schedulers, or of all if there are none.
+/// Places the pods of these schedulers.
 pub(super) fn simulate(
     mut objects: Objects,
-    scheduler_names: &BTreeSet<&str>,
+    schedulers: Schedulers,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Simulated, anyhow::Error> {
     let mut notes = notes_of(&objects);
     let (bound, waiting): (Vec<_>, Vec<_>) = (std::mem::take(&mut objects.pods).into_iter())
         .partition(|pod| !pod.spec.node_name.is_empty());
-    let all = waiting.len();
-    let waiting: Vec<_> = waiting
-        .into_iter()
-        .filter(|pod| {
-            scheduler_names.is_empty() || scheduler_names.contains(&*pod.spec.scheduler_name)
-        })
-        .collect();
-    if waiting.len() < all {
-        let others = all - waiting.len();
-        notes.push(format!(
-            "unbound pods of other schedulers are left out: {others}"
-        ));
-    }
+    let (waiting, others): (Vec<_>, Vec<_>) =
+        (waiting.into_iter()).partition(|pod| schedulers.place(&pod.spec.scheduler_name));
+    notes.extend(note_of_others(&others));
 
     objects.pods = bound;
-    let engine = engine(&waiting)?;
+    let engine = engine(&waiting, schedulers)?;
     let node_names: Vec<_> = (objects.nodes.iter())
         .map(|node| node.metadata.name.clone())
         .collect();
@@ -122,7 +111,7 @@ fn notes_of(objects: &Objects) -> Vec<String> {
     let mut notes = Vec::new();
     if !objects.skipped.is_empty() {
         let kinds: Vec<_> = (objects.skipped.iter())
-            .map(|(kind, count)| format!("{count} {}", kind.replace(char::is_control, "\u{fffd}")))
+            .map(|(kind, count)| format!("{count} {}", printable(kind)))
             .collect();
         let kinds = kinds.join(", ");
         notes.push(format!("objects of other kinds are skipped: {kinds}"));
@@ -134,13 +123,33 @@ fn notes_of(objects: &Objects) -> Vec<String> {
     notes
 }
 
-fn engine(waiting: &[api::Pod]) -> Result<Engine, anyhow::Error> {
+fn note_of_others(others: &[api::Pod]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for pod in others {
+        *counts.entry(&pod.spec.scheduler_name).or_default() += 1;
+    }
+    let counts: Vec<_> = (counts.iter())
+        .map(|(name, count)| format!("{count} of {}", printable(name)))
+        .collect();
+    let counts = (!counts.is_empty()).then(|| counts.join(", "))?;
+    Some(format!(
+        "unbound pods of other schedulers are left out: {counts}"
+    ))
+}
+
+/// What is printed on a terminal must not be able to steer it.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+fn engine(waiting: &[api::Pod], schedulers: Schedulers) -> Result<Engine, anyhow::Error> {
     let names: BTreeSet<&str> = (waiting.iter())
         .map(|pod| &*pod.spec.scheduler_name)
         .collect();
+    let (profiles, backoff) = schedulers.rules(&names);
     let mut engine = Engine::new(Setup {
-        profiles: names.into_iter().map(default_profile).collect(),
-        backoff: Backoff::default(),
+        profiles,
+        backoff,
         seed: SEED,
         metrics: Arc::new(Metrics::new().context("cannot make metrics")?),
         stopwatch: Box::new(|| 0.0),

@@ -6,13 +6,18 @@
 )]
 
 mod admission;
+mod configuration;
 mod golden;
 mod mutations;
 mod peers;
 mod problems;
 mod scores;
 
+use std::path::Path;
+
 use super::*;
+use crate::cli::settings::Settings;
+use crate::config::Config;
 
 /// The texts, called a.yaml, b.yaml and so on.
 fn inputs(texts: &[&str]) -> Vec<Input> {
@@ -26,8 +31,25 @@ fn inputs(texts: &[&str]) -> Vec<Input> {
 }
 
 fn simulated_for(names: &[&str], texts: &[&str]) -> Simulated {
+    simulated_by(schedulers(None, names).unwrap(), texts)
+}
+
+/// The schedulers with these names, of the text of a configuration file.
+fn schedulers(config: Option<&str>, names: &[&str]) -> Result<Schedulers, anyhow::Error> {
+    let settings = config.map(|body| {
+        let file = Path::new("c.yaml");
+        let text = format!(
+            "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n{body}"
+        );
+        Settings::of(Some(file), Config::parse(file, &text).unwrap()).unwrap()
+    });
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    match simulate(&inputs(texts), Problems::default(), &names, &mut |_, _| {}) {
+    Schedulers::of(settings, &names)
+}
+
+fn simulated_by(schedulers: Schedulers, texts: &[&str]) -> Simulated {
+    let problems = Problems::default();
+    match simulate(&inputs(texts), problems, schedulers, &mut |_, _| {}) {
         Ok(simulated) => simulated,
         Err(stop) => panic!("{stop:?}"),
     }
@@ -39,7 +61,13 @@ fn report(texts: &[&str]) -> Report {
 
 /// The lines that tell what is wrong with the texts.
 fn wrong(texts: &[&str]) -> Vec<String> {
-    match simulate(&inputs(texts), Problems::default(), &[], &mut |_, _| {}) {
+    let schedulers = Schedulers::default();
+    match simulate(
+        &inputs(texts),
+        Problems::default(),
+        schedulers,
+        &mut |_, _| {},
+    ) {
         Err(Stop::Problems(problems)) => {
             let (mut lines, summary) = problems.into_lines();
             lines.extend(Some(summary).filter(|summary| !summary.is_empty()));

@@ -24,6 +24,9 @@ pub(super) fn page(path: &str) -> Option<Response> {
         }
         ["api", version] => resources("", version)?,
         ["apis", group, version] => resources(group, version)?,
+        ["openapi", "v3"] => descriptions(),
+        ["openapi", "v3", "api", version] => description("", version),
+        ["openapi", "v3", "apis", group, version] => description(group, version),
         ["livez" | "readyz" | "healthz"] => return Some(answer(200, "ok".to_owned())),
         _ => return None,
     };
@@ -102,4 +105,47 @@ fn resources(group: &str, version: &str) -> Option<Value> {
         "groupVersion": api_version?,
         "resources": resources,
     }))
+}
+
+/// Where each group is described.
+fn descriptions() -> Value {
+    let mut paths = serde_json::Map::new();
+    for kind in KINDS {
+        let path = match kind.group {
+            "" => format!("api/{}", kind.version),
+            group => format!("apis/{group}/{}", kind.version),
+        };
+        let url = json!({ "serverRelativeURL": format!("/openapi/v3/{path}") });
+        paths.insert(path, url);
+    }
+    json!({ "paths": paths })
+}
+
+/// As little of OpenAPI as it takes for kubectl to leave the validation of fields to the server:
+/// that a patch of each kind has the parameter for it.
+fn description(group: &str, version: &str) -> Value {
+    let mut paths = serde_json::Map::new();
+    for kind in KINDS {
+        if (kind.group, kind.version) == (group, version) {
+            let patch = json!({
+                "parameters": [{
+                    "name": "fieldValidation", "in": "query", "schema": { "type": "string" },
+                }],
+                "responses": {},
+                "x-kubernetes-action": "patch",
+                "x-kubernetes-group-version-kind": {
+                    "group": kind.group, "version": kind.version, "kind": kind.kind,
+                },
+            });
+            paths.insert(
+                format!("/{}/{{name}}", kind.plural),
+                json!({ "patch": patch }),
+            );
+        }
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": { "title": "Berth's demonstration", "version": "v1" },
+        "paths": paths,
+    })
 }

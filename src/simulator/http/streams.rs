@@ -10,6 +10,7 @@ use tokio::sync::watch as signal;
 use super::Shared;
 use super::path::Target;
 use super::query::Query;
+use super::tables::Form;
 use crate::simulator::status::Status;
 use crate::simulator::watch::Watch;
 
@@ -20,6 +21,7 @@ const BATCH: usize = 256;
 struct Stream {
     shared: Arc<Shared>,
     watch: Watch,
+    form: Form,
     changes: signal::Receiver<()>,
     stopping: signal::Receiver<bool>,
 }
@@ -28,6 +30,7 @@ pub(super) fn start(
     shared: &Arc<Shared>,
     target: &Target,
     query: &Query,
+    form: Form,
 ) -> Result<Response, Status> {
     // Before the watch begins, so that no change is missed.
     let changes = shared
@@ -41,6 +44,7 @@ pub(super) fn start(
     let stream = Stream {
         shared: Arc::clone(shared),
         watch,
+        form,
         changes,
         stopping: shared.stopping.subscribe(),
     };
@@ -67,7 +71,9 @@ impl Stream {
             let frames = self.shared.lock().poll(&mut self.watch, now, BATCH);
             if !frames.is_empty() {
                 let kind = self.watch.kind();
-                let lines: String = frames.iter().map(|frame| frame.text(kind)).collect();
+                let lines: String = (frames.iter())
+                    .map(|frame| self.form.frame(kind, frame))
+                    .collect();
                 return Some(lines.into());
             }
             if self.watch.ended() {

@@ -1,8 +1,12 @@
-//! Paths and queries.
+//! Paths, and connections.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::path;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Server, path, tables};
+use crate::simulator::Config;
 use crate::simulator::request::Part;
 
 #[test]
@@ -55,4 +59,69 @@ fn paths_name_objects() {
         });
         assert_eq!(found, expected, "{text}");
     }
+}
+
+#[test]
+fn ages_have_two_units_at_most() {
+    for (seconds, expected) in [
+        (-5, "<invalid>"),
+        (-1, "0s"),
+        (0, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (599, "9m59s"),
+        (600, "10m"),
+        (10_799, "179m"),
+        (10_800, "3h"),
+        (28_740, "7h59m"),
+        (28_800, "8h"),
+        (172_799, "47h"),
+        (172_800, "2d"),
+        (266_400, "3d2h"),
+        (691_200, "8d"),
+    ] {
+        assert_eq!(tables::human(seconds), expected, "{seconds}");
+    }
+}
+
+/// A connection on which a page was asked for, and answered unless it has to wait for its slot.
+async fn ask(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /version HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    stream
+}
+
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    String::from_utf8_lossy(&begin).into_owned()
+}
+
+#[tokio::test]
+async fn more_connections_than_slots_wait() {
+    let mut server = Server::bind(0, Config::default()).await.unwrap();
+    server.connections = 2;
+    let address = server.local_address().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
+    let (mut one, mut other) = (ask(address).await, ask(address).await);
+    for stream in [&mut one, &mut other] {
+        assert_eq!(answer(stream).await, "HTTP/1.1 200");
+    }
+    let mut third = ask(address).await;
+    // The two are served for as long as they stay, and nobody else is.
+    for _ in 0..20 {
+        one.write_all(b"GET /none HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut page = [0; 512];
+        assert!(one.read(&mut page).await.unwrap() > 0);
+        let waiting = third.try_read(&mut page).unwrap_err();
+        assert_eq!(waiting.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    drop(other);
+    assert_eq!(answer(&mut third).await, "HTTP/1.1 200");
+    drop((one, third, stop));
+    serving.await.unwrap();
 }

@@ -41,6 +41,8 @@ fn limits_of_the_pod_are_requests_of_what_no_container_asks_for() {
     assert_eq!(requested(&text, "cpu"), "1");
     assert_eq!(requested(&text, "memory"), "8Gi");
     assert_eq!(requested(&text, "hugepages-2Mi"), "4Mi");
+    let bound = pod("p", "requests: {cpu: 1}", &format!(", nodeName: a{limits}"));
+    assert_eq!(requested(&bound, "memory"), "8Gi");
 }
 
 #[test]

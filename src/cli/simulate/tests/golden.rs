@@ -178,7 +178,7 @@ fn what_has_finished_and_what_is_of_others_is_left_out() {
     let expected = [
         "objects of other kinds are skipped: 1 Secret",
         "pods that have finished are left out: 1",
-        "unbound pods of other schedulers are left out: 1",
+        "unbound pods of other schedulers are left out: 1 of default-scheduler",
     ];
     assert_eq!(notes, expected);
 }

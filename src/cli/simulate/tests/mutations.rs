@@ -62,7 +62,12 @@ fn places(value: &Value, path: &str, found: &mut Vec<String>) {
 
 fn ends(text: &str) {
     let inputs = inputs(&[text]);
-    match simulate(&inputs, Problems::default(), &[], &mut |_, _| {}) {
+    match simulate(
+        &inputs,
+        Problems::default(),
+        Schedulers::default(),
+        &mut |_, _| {},
+    ) {
         Ok(simulated) => {
             // A panic within an attempt would end there.
             let broken = |pod: &report::Placement| pod.reason == "SchedulerError";

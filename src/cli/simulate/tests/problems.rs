@@ -34,7 +34,7 @@ fn problems_say_where_and_what() {
     );
     check(
         &pod("p", "", ", tolerations: {key: a}"),
-        "a.yaml: document 1: spec.tolerations: invalid type: map, expected a sequence",
+        "a.yaml: document 1: spec.tolerations: expected a list, not an object",
     );
     check(
         &(pod("p", "", "") + &pod("p", "", "")),
@@ -113,14 +113,14 @@ fn items_of_lists_have_a_place() {
         7]}"#;
     let expected = [
         "a.yaml: document 1: items[1].spec.containers[0].ports[0].hostPort: \
-         invalid type: string \"x\", expected i32",
+         expected an integer of 32 bits, not \"x\"",
         "a.yaml: document 1: items[2]: expected an object with apiVersion and kind",
         "2 problems in the input; nothing was simulated",
     ];
     assert_eq!(wrong(&[list]), expected);
     check(
         r#"{"apiVersion": "v1", "kind": "PodList", "items": {}}"#,
-        "a.yaml: document 1: items: invalid type: map, expected a sequence",
+        "a.yaml: document 1: items: expected a list, not an object",
     );
     check(
         "{apiVersion: v1, kind: PodList, items: {a: b}}",
@@ -166,7 +166,7 @@ fn files_that_cannot_be_read() {
     fs::remove_dir_all(&directory).unwrap();
     let expected = [
         format!("{binary}: it is not UTF-8 text; save it as UTF-8"),
-        format!("{missing}: No such file or directory (os error 2)"),
+        format!("{missing}: cannot be read: No such file or directory (os error 2)"),
         format!("{missing}: it is named twice; name each file once"),
     ];
     assert_eq!(problems.into_lines().0, expected);
