@@ -74,6 +74,15 @@ control-plane: build ## Build etcd, kube-apiserver and kube-scheduler for the e2
 e2e: control-plane ## Run the tests against a real API server (ARGS: a filter; E2E_SCHEDULER=kube-scheduler)
 	BERTH_BIN=$(TARGET)/debug/berth $(CARGO) test $(LOCKED) --workspace $(call tests-in,e2e/tests) -- $(ARGS)
 
+# kube-scheduler shows what can be passed on nodes that do not exist.
+SCHEDULER ?= berth
+
+.PHONY: conformance
+conformance: build ## Run Kubernetes' own scheduling tests (SCHEDULER=kube-scheduler; GROUPS=gangs,preemption; FOCUS=text)
+	BERTH_BIN=$(TARGET)/debug/berth $(TARGET)/debug/conformance --scheduler $(SCHEDULER) \
+		--logs $(TARGET)/conformance/$(SCHEDULER) $(if $(GROUPS),--groups '$(GROUPS)') \
+		$(if $(FOCUS),--focus '$(FOCUS)') $(ARGS)
+
 .PHONY: bench
 bench: ## Run the decision benches (ARGS: a filter)
 	$(CARGO) bench $(LOCKED) --workspace --bench decisions -- $(ARGS)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth::api;
-use berth::cluster::Cluster;
+use berth::cluster::{Cluster, PeerId};
 use berth::engine::{Action, Change, Effect, Engine, Outcome, Setup};
 use berth::framework::Evaluation;
 use berth::model::{CompiledPod, NodeModel, Time};
@@ -273,7 +273,13 @@ fn count(nodes: usize, kind: Kind) {
         evaluation.filter(&profile, &shape, &cluster);
         evaluation.score(&profile, &shape, &cluster);
         if let Some(choice) = evaluation.choose(&cluster, number as u64) {
-            cluster.assume(&pod.reference, 0, &pod.placed, choice.node);
+            cluster.assume(
+                &pod.reference,
+                0,
+                &pod.placed,
+                PeerId::default(),
+                choice.node,
+            );
         }
         touched += evaluation.touched() - before;
     }

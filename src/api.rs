@@ -8,19 +8,26 @@ mod decode;
 mod meta;
 mod namespace;
 mod node;
+mod owners;
 mod pod;
 mod priority_class;
+mod selector;
 mod watched;
 
 pub use decode::Pairs;
-pub use meta::Meta;
+pub use meta::{Meta, OwnerReference};
 pub use namespace::Namespace;
 pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};
+pub use owners::{
+    ControllerSpec, ReplicaSet, ReplicationController, ReplicationControllerSpec, Service,
+    ServiceSpec, StatefulSet,
+};
 pub use pod::{
     Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
-    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodSpec, PodStatus, PreferredTerm,
-    Present, Requirement, Resources, RestartRule, SchedulingGate, Toleration,
-    TopologySpreadConstraint, Volume, VolumeMount,
+    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec,
+    PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule, SchedulingGate,
+    Toleration, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 pub use priority_class::PriorityClass;
+pub use selector::LabelSelector;
 pub use watched::{Kind, Watched};

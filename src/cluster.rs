@@ -6,13 +6,18 @@
 mod changes;
 mod images;
 mod labels;
+mod matching;
 mod node_set;
+mod owners;
+mod peers;
 mod pods;
 mod ports;
 mod posting;
 mod resources;
 mod speculation;
 mod taints;
+mod tally;
+mod topology;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault};
@@ -24,15 +29,19 @@ pub use changes::{ChangeLog, LogPosition};
 pub use images::{ImageIndex, ImageState};
 pub use labels::LabelIndex;
 pub use node_set::{Bits, NodeSet};
+pub use peers::{Carried, PeerClass, PeerId, Peers, PodQuery, SelectorId, SpreadCounter, TermKind};
 pub use pods::{PlacedId, PlacedRecord};
 pub use ports::PortIndex;
 pub use posting::Posting;
 pub use resources::{ResourceId, ResourceTable};
 pub use speculation::Keep;
 pub use taints::TaintIndex;
+pub use tally::{Domains, Tally};
+pub use topology::{KeyId, Topology, TopologyKey, ValueId};
 
 use crate::model::{CompiledPod, NodeModel, PlacedPod, PodRef};
 use images::ImageId;
+use owners::Owners;
 use pods::PodStore;
 use resources::ExactColumn;
 use speculation::Undo;
@@ -95,6 +104,8 @@ pub struct Cluster {
     images: ImageIndex,
     ports: PortIndex,
     pods: PodStore,
+    peers: Peers,
+    owners: Owners,
     /// How many placed pods have which priority: tells at once that nobody could be preempted.
     priorities: BTreeMap<i32, usize>,
     changes: ChangeLog,
@@ -202,6 +213,13 @@ impl Cluster {
         &self.slots[node.index()].pods
     }
 
+    /// The classes of the pods that are bound to the node of this name, which may be gone.
+    pub fn peers_bound_to(&self, name: &str) -> impl Iterator<Item = PeerId> {
+        let slot = self.by_name.get(name).map(|node| &self.slots[node.index()]);
+        let pods = slot.map_or(&[][..], |slot| &slot.pods);
+        pods.iter().filter_map(|&id| Some(self.placed(id)?.peers))
+    }
+
     /// A placed pod.
     pub fn placed(&self, id: PlacedId) -> Option<&PlacedRecord> {
         self.pods.get(id)
@@ -263,6 +281,7 @@ impl Cluster {
             self.present_count += 1;
         }
         let new = Arc::new(model);
+        self.peers.set_node(node, Some(&new));
         self.slots[node.index()].model = Some(Arc::clone(&new));
         self.changes.record(node);
         Some(NodeChange {
@@ -278,6 +297,7 @@ impl Cluster {
         let old = self.slots[node.index()].model.take()?;
         self.labels.remove(node, &old);
         self.taints.remove(node, &old);
+        self.peers.set_node(node, None);
         let images = std::mem::take(&mut self.slots[node.index()].images);
         self.images.replace(node, &images, &NodeModel::default());
         self.resources.set_allocatable(node, &[]);
@@ -295,15 +315,18 @@ impl Cluster {
     }
 
     /// Keeps pods off a node, known or not, until it is opened again: it holds a pod that nobody
-    /// can read, and so nobody knows what is left of it.
-    pub fn close_node(&mut self, name: &str) {
-        if self.closed.insert(name.into())
-            && let Some(&node) = self.by_name.get(name)
-            && self.present.remove(node)
-        {
-            self.present_count -= 1;
-            self.changes.record(node);
+    /// can read, and so nobody knows what is left of it. Answers the node if it took pods so far.
+    pub fn close_node(&mut self, name: &str) -> Option<Arc<NodeModel>> {
+        if !self.closed.insert(name.into()) {
+            return None;
         }
+        let node = *self.by_name.get(name)?;
+        if !self.present.remove(node) {
+            return None;
+        }
+        self.present_count -= 1;
+        self.changes.record(node);
+        self.slots[node.index()].model.clone()
     }
 
     /// Lets pods onto a closed node again. Answers the node when it is one that can take pods.
@@ -369,6 +392,8 @@ impl Cluster {
     /// Counts a pod that the API server shows as bound, in place of what was known of it.
     /// Answers the record that was replaced.
     pub fn confirm(&mut self, pod: &CompiledPod) -> Option<PlacedRecord> {
+        // Before the old record goes, so that its class is still there for whoever gets it.
+        let peers = self.peers.adopt(&pod.peers, &self.slots);
         let old = self
             .pods
             .by_uid(&pod.reference.uid)
@@ -381,6 +406,7 @@ impl Cluster {
             terminating: pod.terminating,
             assumed: false,
             node,
+            peers,
             pod: pod.placed.clone(),
             usage: self.resources.resolve(&pod.placed.held),
             position: 0,
@@ -396,6 +422,7 @@ impl Cluster {
         reference: &Arc<PodRef>,
         priority: i32,
         pod: &PlacedPod,
+        peers: PeerId,
         node: NodeId,
     ) -> PlacedId {
         if let Some(id) = self.pods.by_uid(&reference.uid) {
@@ -405,6 +432,7 @@ impl Cluster {
             self.remove(id);
         }
         let usage = self.resources.resolve(&pod.held);
+        self.peers.hold(peers);
         self.place(PlacedRecord {
             reference: Arc::clone(reference),
             version: 0,
@@ -412,6 +440,7 @@ impl Cluster {
             terminating: false,
             assumed: true,
             node,
+            peers,
             pod: pod.clone(),
             usage,
             position: 0,
@@ -423,6 +452,7 @@ impl Cluster {
         let record = self.pods.take(id)?;
         self.unlink(&record);
         self.account(&record, -1);
+        self.peers.release(record.peers);
         if self.speculating > 0 {
             self.journal.push(Undo::Removed(id, record.clone()));
         }
@@ -459,6 +489,7 @@ impl Cluster {
             self.resources
                 .add(node, resource, i128::from(sign) * i128::from(amount));
         }
+        self.peers.place(record.peers, node, sign);
         self.pod_counts[node.index()] += sign;
         let pods = self.priorities.entry(record.priority).or_default();
         *pods = pods.saturating_add_signed(sign as isize);

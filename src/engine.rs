@@ -10,12 +10,15 @@ mod effect;
 mod explain;
 mod failure;
 mod nodes;
+mod nominator;
 mod outcomes;
 mod waiting;
+mod waking;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -24,17 +27,20 @@ pub use effect::{
     Action, ConditionReason, Effect, EffectId, EventKind, Outcome, PodEvent, StatusPatch,
 };
 
-use crate::api;
 use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};
 use crate::model::Time;
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
 use crate::telemetry::metrics::{AttemptResult, Metrics, ProfileMetrics, SchedulingMetrics};
 use classes::ClassTable;
+use nominator::Nominator;
 use waiting::Waiting;
 
 /// Seconds on a clock that only metrics read; no decision may depend on it.
 pub type Stopwatch = Box<dyn Fn() -> f64 + Send>;
+
+/// How often a part of the counters is counted again.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the engine is set up.
 pub struct Setup {
@@ -73,12 +79,12 @@ pub struct Engine {
     classes: ClassTable,
     pods: FxHashMap<PodKey, Waiting>,
     by_uid: HashMap<Box<str>, PodKey>,
+    nominator: Nominator,
     next_pod: u64,
     /// Effects whose outcome is awaited, and for which pod.
     awaited: FxHashMap<EffectId, Awaited>,
     effects: Vec<Effect>,
     next_effect: u64,
-    namespaces: BTreeMap<Box<str>, api::Pairs>,
     priority_classes: BTreeMap<Box<str>, i32>,
     quarantined: quarantine::Quarantine,
     synced: bool,
@@ -86,7 +92,10 @@ pub struct Engine {
     stopwatch: Stopwatch,
     metrics: SchedulingMetrics,
     events: events::EventCounters,
+    hints: waking::HintTimes,
     explained: explain::Explained,
+    next_audit: Option<Time>,
+    audits: usize,
 }
 
 mod events;
@@ -96,6 +105,14 @@ impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(setup: Setup) -> Self {
         let mut heeded = EventSet::default();
+        let mut cluster = Cluster::default();
+        let plugins = (setup.profiles.iter()).flat_map(|profile| profile.plugins());
+        let mut keys: Vec<_> = (plugins)
+            .flat_map(|(_, plugin)| plugin.default_spread_keys())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        cluster.set_default_spread_keys(keys.into());
         let profiles = (setup.profiles.into_iter())
             .map(|profile| {
                 let metrics = setup.metrics.profile(&profile.name);
@@ -114,18 +131,18 @@ impl Engine {
             })
             .collect();
         Self {
-            cluster: Cluster::default(),
+            cluster,
             queue: SchedulingQueue::new(setup.backoff, Arc::clone(&setup.metrics)),
             profiles,
             heeded,
             classes: ClassTable::default(),
             pods: FxHashMap::default(),
             by_uid: HashMap::new(),
+            nominator: Nominator::default(),
             next_pod: 0,
             awaited: FxHashMap::default(),
             effects: Vec::new(),
             next_effect: 0,
-            namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
             quarantined: quarantine::Quarantine::new(&setup.metrics),
             synced: false,
@@ -133,7 +150,10 @@ impl Engine {
             stopwatch: setup.stopwatch,
             metrics: setup.metrics.scheduling(),
             events: events::EventCounters::new(Arc::clone(&setup.metrics)),
+            hints: waking::HintTimes::new(Arc::clone(&setup.metrics)),
             explained: explain::Explained::default(),
+            next_audit: None,
+            audits: 0,
         }
     }
 
@@ -149,11 +169,28 @@ impl Engine {
                 self.attempt(key, now);
             }
         }
+        self.audit_counters(now);
         self.queue.report();
         let (placed, assumed) = self.cluster.placed_counts();
         self.metrics
             .cache_size(self.cluster.node_count(), placed, assumed);
         std::mem::take(&mut self.effects)
+    }
+
+    /// Counts a small part of the counters again, once a second while there is anything to do. One
+    /// that is wrong is a bug: it is told, and everything is counted again.
+    fn audit_counters(&mut self, now: Time) {
+        if self.next_audit.is_some_and(|time| now < time) {
+            return;
+        }
+        self.next_audit = Some(now + AUDIT_INTERVAL);
+        self.audits += 1;
+        let found = self.cluster.audit_sample(self.audits);
+        self.metrics.counters_audited(found.is_ok());
+        if let Err(difference) = found {
+            tracing::error!(%difference, "a counter of pods was wrong; all are counted again");
+            self.cluster.recount_peers();
+        }
     }
 
     /// Whether there is a pod to decide now.

@@ -3,19 +3,23 @@
 mod diagnosis;
 mod evaluation;
 mod events;
+mod nominated;
 mod plugin;
 mod profile;
+mod topics;
 
 pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
 pub use evaluation::{Choice, Evaluation};
-pub use events::{ClusterEvent, EventKind, EventSet, node_changes};
+pub use events::{AssignedPod, ClusterEvent, EventKind, EventSet, node_changes};
+pub use nominated::{Nominated, Nominations};
 pub use plugin::{
-    Filter, Normalize, Permit, PermitAnswer, Plugin, PreEnqueue, PreFilter, PreFilterAnswer,
-    Reserve, Score,
+    Filter, Incoming, Normalize, PeerFilter, PeerScore, Permit, PermitAnswer, Plugin, PreEnqueue,
+    PreFilter, PreFilterAnswer, Reserve, Score,
 };
 pub use profile::{
     ExtensionPoint, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
 };
+pub use topics::Topic;
 
 /// The highest score a plugin gives after normalising.
 pub const MAX_SCORE: i64 = 100;

@@ -3,20 +3,27 @@
 //! The API's text is read here once; nothing above this room parses quantities or operators.
 
 mod affinity;
+mod label_syntax;
 mod node;
+mod peers;
 mod pod;
 pub mod quantity;
 mod requests;
+mod selector;
 mod taint;
 mod time;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
 pub use node::{Image, NodeModel};
+pub use peers::{
+    AffinityTerm, Controller, ControllerKind, PodPeers, SpreadConstraint, WeightedTerm,
+};
 pub use pod::{
     CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, Unsupported,
     WaitingPod,
 };
 pub use quantity::Quantity;
 pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};
+pub use selector::{LabelSelector, Labels, PodSelector, label, labels};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
 pub use time::Time;

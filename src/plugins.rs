@@ -2,6 +2,7 @@
 
 mod balanced_allocation;
 mod image_locality;
+mod inter_pod_affinity;
 mod node_affinity;
 mod node_declared_features;
 mod node_name;
@@ -9,6 +10,7 @@ mod node_ports;
 mod node_resources_fit;
 mod node_unschedulable;
 mod not_yet;
+mod pod_topology_spread;
 mod resource_score;
 mod scheduling_gates;
 mod taint_toleration;
@@ -20,6 +22,7 @@ use thiserror::Error;
 
 pub use balanced_allocation::BalancedAllocation;
 pub use image_locality::ImageLocality;
+pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
 pub use node_declared_features::NodeDeclaredFeatures;
 pub use node_name::NodeName;
@@ -27,6 +30,7 @@ pub use node_ports::NodePorts;
 pub use node_resources_fit::{NodeResourcesFit, ScoringStrategy, ShapePoint};
 pub use node_unschedulable::NodeUnschedulable;
 pub use not_yet::NotYet;
+pub use pod_topology_spread::{DefaultConstraint, PodTopologySpread};
 pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
@@ -57,12 +61,11 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("VolumeBinding", |_| {
         not_yet("VolumeBinding", &[Unsupported::VolumeClaims])
     }),
-    ("PodTopologySpread", |_| {
-        not_yet("PodTopologySpread", &[Unsupported::TopologySpread])
+    ("PodTopologySpread", |args| {
+        Arc::new(pod_topology_spread_of(args))
     }),
-    ("InterPodAffinity", |_| {
-        let refused = &[Unsupported::PodAffinity, Unsupported::PodAntiAffinity];
-        not_yet("InterPodAffinity", refused)
+    ("InterPodAffinity", |args| {
+        Arc::new(inter_pod_affinity_of(args))
     }),
     ("DynamicResources", |_| {
         not_yet("DynamicResources", &[Unsupported::ResourceClaims])
@@ -82,13 +85,7 @@ const REGISTRY: &[(&str, Constructor)] = &[
 const GANG_SCHEDULING: &str = "GangScheduling";
 
 /// The names under which [`NotYet`] refuses what is not supported.
-const STAND_INS: &[&str] = &[
-    "VolumeRestrictions",
-    "VolumeBinding",
-    "PodTopologySpread",
-    "InterPodAffinity",
-    "DynamicResources",
-];
+const STAND_INS: &[&str] = &["VolumeRestrictions", "VolumeBinding", "DynamicResources"];
 
 fn not_yet(name: &'static str, refuses: &'static [Unsupported]) -> Arc<dyn Plugin> {
     Arc::new(NotYet::new(name, refuses))
@@ -152,6 +149,41 @@ fn balanced_allocation_of(args: Option<&Args>) -> BalancedAllocation {
         }
         _ => BalancedAllocation::default(),
     }
+}
+
+fn inter_pod_affinity_of(args: Option<&Args>) -> InterPodAffinity {
+    match args {
+        Some(Args::InterPodAffinity(args)) => InterPodAffinity::new(
+            args.hard_pod_affinity_weight.into(),
+            args.ignore_preferred_terms_of_existing_pods,
+        ),
+        _ => InterPodAffinity::default(),
+    }
+}
+
+fn pod_topology_spread_of(args: Option<&Args>) -> PodTopologySpread {
+    let Some(Args::PodTopologySpread(args)) = args else {
+        return PodTopologySpread::default();
+    };
+    if args.defaulting_type == "System" {
+        return PodTopologySpread::default();
+    }
+    let defaults = args.default_constraints.iter();
+    let honors = |policy: &Option<String>, default| {
+        (policy.as_ref()).map_or(default, |policy| policy == "Honor")
+    };
+    PodTopologySpread::with_defaults(
+        defaults
+            .map(|one| DefaultConstraint {
+                hard: one.when_unsatisfiable == "DoNotSchedule",
+                max_skew: one.max_skew.into(),
+                topology_key: one.topology_key.as_str().into(),
+                min_domains: one.min_domains.unwrap_or(1).into(),
+                honor_affinity: honors(&one.node_affinity_policy, true),
+                honor_taints: honors(&one.node_taints_policy, false),
+            })
+            .collect(),
+    )
 }
 
 /// Why a profile cannot be made of its configuration: the field, and what is wrong there.

@@ -3,9 +3,8 @@
 //!
 //! Source: `framework/preemption/preemption.go`, `plugins/defaultpreemption`.
 
-use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PlacedId};
-use crate::framework::{Diagnosis, Evaluation, Profile, ReasonCounts};
-use crate::model::PodShape;
+use crate::cluster::{Cluster, Keep, NodeId, PlacedId};
+use crate::framework::{Diagnosis, Evaluation, Incoming, Nominations, Profile, ReasonCounts};
 
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
@@ -19,21 +18,33 @@ pub enum Verdict {
     Possible,
 }
 
+/// A pod that fits nowhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Preemptor<'a> {
+    /// What it asks.
+    pub pod: Incoming<'a>,
+    /// Pods of lower priority may have to go.
+    pub priority: i32,
+    /// `preemptionPolicy: Never`.
+    pub never_preempts: bool,
+    /// The nominated pods that it yields to.
+    pub nominated: &'a Nominations<'a>,
+}
+
 /// Whether removing pods of lower priority could make room for the pod.
 pub fn explain(
     cluster: &mut Cluster,
     profile: &Profile,
-    pod: &PodShape,
-    priority: i32,
-    never_preempts: bool,
+    preemptor: Preemptor<'_>,
     evaluation: &Evaluation,
 ) -> Verdict {
-    if never_preempts {
+    let priority = preemptor.priority;
+    if preemptor.never_preempts {
         return Verdict::Hopeless(
             "preemption: not eligible due to preemptionPolicy=Never.".to_owned(),
         );
     }
-    let candidates = evaluation.diagnosis().resolvable();
+    let candidates = evaluation.resolvable();
     let mut counts = ReasonCounts::default();
     let asked = candidates.len();
     if cluster
@@ -49,16 +60,17 @@ pub fn explain(
                 counts.add(NO_VICTIMS.into(), 1);
                 continue;
             }
-            let mut left = NodeSet::single(node);
             let mut why = Diagnosis::default();
-            cluster.speculate(|cluster| {
+            let yields = (preemptor.nominated, evaluation.skipped());
+            let fits = cluster.speculate(|cluster| {
                 for victim in victims {
                     cluster.remove(victim);
                 }
-                profile.revalidate(pod, cluster, &mut left, &mut why);
-                (Keep::RollBack, ())
+                let fits =
+                    profile.fits_with_nominated(preemptor.pod, cluster, node, yields, &mut why);
+                (Keep::RollBack, fits)
             });
-            if !left.is_empty() {
+            if fits {
                 return Verdict::Possible;
             }
             for reason in why.reasons_for(node) {

@@ -2,24 +2,28 @@
 //!
 //! A pod that waits is in exactly one place: active, backoff, unschedulable, gated, or in flight.
 //! Nothing here looks at nodes; whether an event can help is asked of the caller, once per group of
-//! pods that would get the same answer.
+//! pods that would get the same answer, and of those groups alone that listen to what happened.
 
 mod entry;
+mod groups;
 mod metrics;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 pub use entry::{ClassId, PodKey, QueuedPod, State};
+pub use groups::WaitGroup;
 pub use metrics::Cause;
 
-use crate::framework::{EventKind, PluginSet};
+use crate::cluster::PeerId;
+use crate::framework::{EventKind, PluginSet, Topic};
 use crate::model::Time;
 use crate::telemetry::metrics::{Metrics, Queue as Place};
-use entry::{ActiveOrder, WaitGroup};
+use entry::ActiveOrder;
+use groups::Groups;
 use metrics::Counters;
 
 /// How long pods wait.
@@ -56,9 +60,7 @@ pub struct SchedulingQueue {
     backoff: BTreeSet<(Time, ActiveOrder)>,
     /// Pods whose attempt failed with an error; never tried early.
     error_backoff: BTreeSet<(Time, PodKey)>,
-    /// Unschedulable pods, those together that every hint treats alike.
-    unschedulable: BTreeMap<WaitGroup, BTreeSet<PodKey>>,
-    unschedulable_count: usize,
+    unschedulable: Groups,
     gated: BTreeSet<PodKey>,
     next_flush: Option<Time>,
     counters: Counters,
@@ -73,8 +75,7 @@ impl SchedulingQueue {
             active: BTreeSet::new(),
             backoff: BTreeSet::new(),
             error_backoff: BTreeSet::new(),
-            unschedulable: BTreeMap::new(),
-            unschedulable_count: 0,
+            unschedulable: Groups::default(),
             gated: BTreeSet::new(),
             next_flush: None,
             counters: Counters::new(metrics),
@@ -106,7 +107,7 @@ impl SchedulingQueue {
     /// When [`Self::tick`] has something to do next.
     pub fn next_deadline(&self) -> Option<Time> {
         let errors = self.error_backoff.first().map(|&(time, _)| time);
-        let flush = self.next_flush.filter(|_| self.unschedulable_count > 0);
+        let flush = self.next_flush.filter(|_| self.unschedulable.len() > 0);
         errors.into_iter().chain(flush).min()
     }
 
@@ -116,7 +117,7 @@ impl SchedulingQueue {
         self.counters.pending(Place::Active, self.active.len());
         self.counters.pending(Place::Backoff, backoff);
         self.counters
-            .pending(Place::Unschedulable, self.unschedulable_count);
+            .pending(Place::Unschedulable, self.unschedulable.len());
         self.counters.pending(Place::Gated, self.gated.len());
     }
 
@@ -150,16 +151,27 @@ impl SchedulingQueue {
         }
     }
 
-    /// The pod's requirements changed; it stays where it is.
-    pub fn set_class(&mut self, key: PodKey, class: ClassId) {
+    /// The pod's requirements changed; it stays where it is. `peers` and `topics` are those of
+    /// [`Self::reject`].
+    pub fn set_class(
+        &mut self,
+        key: PodKey,
+        class: ClassId,
+        peers: PeerId,
+        topics: impl FnOnce(&WaitGroup) -> Vec<Topic>,
+    ) {
         let Some(state) = self.pods.get(&key).map(|pod| pod.state) else {
             return;
         };
         self.leave(key);
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.class = class;
+            pod.peers = peers;
         }
-        self.enter(key, state);
+        match state {
+            State::Unschedulable => self.wait(key, topics),
+            _ => self.enter(key, state),
+        }
     }
 
     /// Takes a pod out for good.
@@ -199,8 +211,17 @@ impl SchedulingQueue {
 
     // === After an attempt ===
 
-    /// No node took the pod, because of these plugins. Without any it is an error.
-    pub fn reject(&mut self, key: PodKey, rejectors: PluginSet, now: Time) {
+    /// No node took the pod, because of these plugins. Without any it is an error. `peers`: its
+    /// class among other pods if one of the plugins looks at those, and the default otherwise.
+    /// `topics`: what pods of its group listen to.
+    pub fn reject(
+        &mut self,
+        key: PodKey,
+        rejectors: PluginSet,
+        peers: PeerId,
+        now: Time,
+        topics: impl FnOnce(&WaitGroup) -> Vec<Topic>,
+    ) {
         if rejectors.is_empty() {
             self.fail(key, now);
             return;
@@ -213,10 +234,11 @@ impl SchedulingQueue {
         pod.errors = 0;
         pod.timestamp = now;
         pod.rejectors = rejectors;
+        pod.peers = peers;
         pod.flushed = false;
         self.counters
             .incoming(Place::Unschedulable, Cause::ScheduleAttemptFailure);
-        self.enter(key, State::Unschedulable);
+        self.wait(key, topics);
         if self.next_flush.is_none() {
             self.next_flush = Some(now + FLUSH_INTERVAL);
         }
@@ -241,28 +263,29 @@ impl SchedulingQueue {
 
     // === Waking ===
 
-    /// An event happened: wakes the unschedulable pods that it can help. `helps` is asked once for
-    /// each group of pods of one class that were rejected by the same plugins.
+    /// Whether nobody waits for an event.
+    pub fn nobody_listens(&self) -> bool {
+        self.unschedulable.len() == 0
+    }
+
+    /// An event happened: wakes the unschedulable pods that it can help, up to this priority.
+    /// `helps` is asked once for each group that listens to one of the event's topics.
     pub fn wake(
         &mut self,
         event: EventKind,
+        topics: &[Topic],
+        up_to: i32,
         now: Time,
-        mut helps: impl FnMut(ClassId, PluginSet) -> bool,
+        mut helps: impl FnMut(&WaitGroup) -> bool,
     ) {
-        let woken: Vec<WaitGroup> = (self.unschedulable.keys())
-            .filter(|group| helps(group.class, group.rejectors))
-            .copied()
-            .collect();
-        for group in woken {
-            let pods: Vec<PodKey> = self
-                .unschedulable
-                .get(&group)
-                .into_iter()
-                .flatten()
-                .copied()
-                .collect();
-            for key in pods {
-                self.requeue(key, Cause::Event(event), now);
+        for group in self.unschedulable.listening_to(topics) {
+            if helps(&group) {
+                let pods: Vec<PodKey> = self.unschedulable.pods_of(&group).collect();
+                for key in pods {
+                    if self.pods.get(&key).is_some_and(|pod| pod.priority <= up_to) {
+                        self.requeue(key, Cause::Event(event), now);
+                    }
+                }
             }
         }
     }
@@ -298,7 +321,7 @@ impl SchedulingQueue {
         if self.next_flush.is_some_and(|time| time <= now) {
             self.next_flush = Some(now + FLUSH_INTERVAL);
             let limit = self.backoff_times.flush_after;
-            let stale: Vec<PodKey> = (self.unschedulable.values().flatten().copied())
+            let stale: Vec<PodKey> = (self.unschedulable.pods())
                 .filter(|key| {
                     self.pods
                         .get(key)
@@ -356,17 +379,18 @@ impl SchedulingQueue {
             State::ErrorBackoff(until) => {
                 self.error_backoff.insert((until, key));
             }
-            State::Unschedulable => {
-                self.unschedulable
-                    .entry(pod.group())
-                    .or_default()
-                    .insert(key);
-                self.unschedulable_count += 1;
-            }
             State::Gated => {
                 self.gated.insert(key);
             }
-            State::InFlight => {}
+            // Those come by [`Self::wait`].
+            State::Unschedulable | State::InFlight => {}
+        }
+    }
+
+    fn wait(&mut self, key: PodKey, topics: impl FnOnce(&WaitGroup) -> Vec<Topic>) {
+        if let Some(pod) = self.pods.get_mut(&key) {
+            pod.state = State::Unschedulable;
+            self.unschedulable.insert(key, pod.group(), topics);
         }
     }
 
@@ -386,14 +410,7 @@ impl SchedulingQueue {
                 self.error_backoff.remove(&(until, key));
             }
             State::Unschedulable => {
-                let group = pod.group();
-                if let Some(pods) = self.unschedulable.get_mut(&group) {
-                    pods.remove(&key);
-                    if pods.is_empty() {
-                        self.unschedulable.remove(&group);
-                    }
-                }
-                self.unschedulable_count -= 1;
+                self.unschedulable.remove(key, &pod.group());
             }
             State::Gated => {
                 self.gated.remove(&key);

@@ -15,6 +15,7 @@ mod delete;
 mod faults;
 pub mod http;
 mod kinds;
+mod label_keys;
 mod list;
 mod patch;
 mod request;

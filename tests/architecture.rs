@@ -209,7 +209,13 @@ fn a_plugin_does_not_read_another() {
         let Some(file) = source.path.strip_prefix("plugins/") else {
             continue;
         };
-        for line in source.code.lines().filter(|line| line.contains("super::")) {
+        // The parts of one plugin may know each other.
+        let outside = if file.contains('/') {
+            "super::super::"
+        } else {
+            "super::"
+        };
+        for line in source.code.lines().filter(|line| line.contains(outside)) {
             // What plugins share lies in a file that is no plugin.
             let shared = line.contains("super::resource_score");
             assert!(shared, "{file} looks into a neighbour: {line}");

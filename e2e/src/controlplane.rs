@@ -1,6 +1,7 @@
 //! A control plane of its own for a test or a load run: etcd and kube-apiserver, with kube-controller-manager if asked.
 
 pub mod binaries;
+mod gobuild;
 pub mod ports;
 pub mod process;
 mod schedulers;
@@ -81,9 +82,7 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts a control plane and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let binaries = tokio::task::spawn_blocking(Binaries::ensure)
-            .await
-            .context("the search for the control plane's programs panicked")??;
+        let binaries = binaries::search(Binaries::ensure).await?;
         let mut attempt = 1;
         loop {
             match Self::start_once(&options, &binaries).await {

@@ -12,7 +12,6 @@ pub mod kinds;
 pub mod null;
 pub mod observer;
 pub mod options;
-pub mod progress;
 pub mod quantiles;
 pub mod report;
 pub mod round;
@@ -26,9 +25,9 @@ use self::contender::Contender;
 use self::fleet::Fleet;
 use self::kinds::PodKind;
 use self::options::Plan;
-use self::progress::Progress;
 use self::report::{Round, Section};
 use self::round::Stage;
+use crate::progress::Progress;
 use crate::{ControlPlane, Options};
 
 /// The namespace of the pods.

@@ -70,6 +70,15 @@ impl NodeBuilder {
         self
     }
 
+    /// Adds the address under which the node is reached within the cluster.
+    pub fn internal_ip(mut self, address: &str) -> Self {
+        push(
+            &mut self.0["status"]["addresses"],
+            json!({"type": "InternalIP", "address": address}),
+        );
+        self
+    }
+
     /// Adds an image that the node has.
     pub fn image(mut self, name: &str, bytes: i64) -> Self {
         push(

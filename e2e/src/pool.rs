@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use http::{Method, Request};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::coordination::v1::Lease as LeaderLease;
 use k8s_openapi::api::core::v1::{
-    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota,
+    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
 };
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::node::v1::RuntimeClass;
@@ -173,7 +174,17 @@ async fn empty_namespace(client: &Client, name: &str) -> Result<()> {
     delete_all::<PodDisruptionBudget>(&Api::namespaced(client.clone(), name)).await?;
     delete_all::<ResourceClaim>(&Api::namespaced(client.clone(), name)).await?;
     delete_all::<ResourceQuota>(&Api::namespaced(client.clone(), name)).await?;
+    delete_all::<ReplicaSet>(&Api::namespaced(client.clone(), name)).await?;
     delete_all::<Event>(&Api::namespaced(client.clone(), name)).await?;
+    let services: Api<Service> = Api::namespaced(client.clone(), name);
+    for service in services.list_metadata(&ListParams::default()).await? {
+        // The API server keeps one of itself.
+        if service.name_any() != "kubernetes" {
+            services
+                .delete(&service.name_any(), &DeleteParams::default())
+                .await?;
+        }
+    }
     let leases: Api<LeaderLease> = Api::namespaced(client.clone(), name);
     for lease in leases.list(&ListParams::default()).await? {
         // The API server keeps one for itself.

@@ -1,10 +1,11 @@
 //! The part of an object's metadata that is read.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::Pairs;
+use super::decode::or_default;
 
 /// Object metadata without what nobody reads (managedFields alone is often half of a pod).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,13 +21,30 @@ pub struct Meta {
     pub resource_version: Box<str>,
     /// Grows with every change of the spec.
     pub generation: Option<i64>,
-    /// Labels. Decoded for nodes and namespaces; pods' are not read yet.
+    /// Labels.
     pub labels: Pairs,
+    /// The objects it belongs to.
+    #[serde(deserialize_with = "or_default")]
+    pub owner_references: Vec<OwnerReference>,
     /// Where an undecodable pod stands; only filled when decoding failed.
     #[serde(skip)]
     pub node_name: Box<str>,
     /// Present once deletion was asked for.
     pub deletion_timestamp: Option<IgnoredAny>,
+}
+
+/// An object that another one belongs to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct OwnerReference {
+    /// Group and version.
+    pub api_version: Box<str>,
+    /// Kind.
+    pub kind: Box<str>,
+    /// Name.
+    pub name: Box<str>,
+    /// Whether it is the one that manages the object.
+    pub controller: Option<bool>,
 }
 
 impl Meta {
@@ -46,4 +64,31 @@ impl Meta {
             ..ObjectMeta::default()
         }
     }
+}
+
+/// What tells an object from others, without the rest.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Names {
+    name: Box<str>,
+    namespace: Box<str>,
+    uid: Box<str>,
+    resource_version: Box<str>,
+}
+
+impl From<Names> for Meta {
+    fn from(names: Names) -> Self {
+        Self {
+            name: names.name,
+            namespace: names.namespace,
+            uid: names.uid,
+            resource_version: names.resource_version,
+            ..Self::default()
+        }
+    }
+}
+
+/// Metadata of kinds of which no label is read.
+pub(super) fn names_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Meta, D::Error> {
+    Names::deserialize(deserializer).map(Meta::from)
 }

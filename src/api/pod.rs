@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::decode::or_default;
-use super::{Kind, Meta, Pairs};
+use super::{Kind, LabelSelector, Meta, Pairs};
 
 /// Presence of a field whose content is not read.
 pub type Present = Option<IgnoredAny>;
@@ -89,8 +89,8 @@ pub struct Affinity {
     pub pod_anti_affinity: PodAffinity,
 }
 
-/// Affinity to other pods, or away from them: whether anything is asked. An empty object, which
-/// charts like to leave, asks for nothing.
+/// Affinity to other pods, or away from them. An empty object, which charts like to leave, asks for
+/// nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodAffinity {
@@ -99,20 +99,39 @@ pub struct PodAffinity {
         rename = "requiredDuringSchedulingIgnoredDuringExecution",
         deserialize_with = "or_default"
     )]
-    pub required: Vec<IgnoredAny>,
+    pub required: Vec<PodAffinityTerm>,
     /// Would be nice.
     #[serde(
         rename = "preferredDuringSchedulingIgnoredDuringExecution",
         deserialize_with = "or_default"
     )]
-    pub preferred: Vec<IgnoredAny>,
+    pub preferred: Vec<WeightedPodAffinityTerm>,
 }
 
-impl PodAffinity {
-    /// Whether it asks for anything.
-    pub fn asks(&self) -> bool {
-        !self.required.is_empty() || !self.preferred.is_empty()
-    }
+/// Which pods, and what counts as near them. The API server has merged matchLabelKeys and
+/// mismatchLabelKeys into the selector.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodAffinityTerm {
+    /// The pods, by label; None matches none.
+    pub label_selector: Option<LabelSelector>,
+    /// Their namespaces.
+    #[serde(deserialize_with = "or_default")]
+    pub namespaces: Vec<Box<str>>,
+    /// Further namespaces, by label; None matches none.
+    pub namespace_selector: Option<LabelSelector>,
+    /// Nodes with the same value of this label are near each other.
+    pub topology_key: Box<str>,
+}
+
+/// A preferred term and its weight.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WeightedPodAffinityTerm {
+    /// 1 to 100.
+    pub weight: i32,
+    /// The term.
+    pub pod_affinity_term: PodAffinityTerm,
 }
 
 /// Node affinity.
@@ -262,8 +281,23 @@ pub struct SchedulingGate {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TopologySpreadConstraint {
+    /// By how many pods domains may differ.
+    pub max_skew: i32,
+    /// Nodes with the same value of this label are one domain.
+    pub topology_key: Box<str>,
     /// DoNotSchedule or ScheduleAnyway.
     pub when_unsatisfiable: Box<str>,
+    /// The pods that are counted; None counts none.
+    pub label_selector: Option<LabelSelector>,
+    /// With fewer eligible domains the least count is taken as 0.
+    pub min_domains: Option<i32>,
+    /// Honor (also when absent) or Ignore.
+    pub node_affinity_policy: Option<Box<str>>,
+    /// Honor or Ignore (also when absent).
+    pub node_taints_policy: Option<Box<str>>,
+    /// Labels whose values on the pod itself the counted pods must have too.
+    #[serde(deserialize_with = "or_default")]
+    pub match_label_keys: Vec<Box<str>>,
 }
 
 /// A volume, as far as it matters where the pod runs.

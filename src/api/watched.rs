@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::Meta;
+use super::meta::Names;
 
 /// A kind that Berth watches: how the API server calls it.
 pub trait Kind: Clone + std::fmt::Debug + DeserializeOwned + Send + 'static {
@@ -65,25 +66,13 @@ impl<K: Kind> Watched<K> {
                 struct Place {
                     node_name: Box<str>,
                 }
-                #[derive(Deserialize, Default)]
-                #[serde(default, rename_all = "camelCase")]
-                struct Names {
-                    name: Box<str>,
-                    namespace: Box<str>,
-                    uid: Box<str>,
-                    resource_version: Box<str>,
-                }
                 let Identity {
                     metadata: names,
                     spec,
                 } = serde_json::from_str(json).unwrap_or_default();
                 let meta = Meta {
-                    name: names.name,
-                    namespace: names.namespace,
-                    uid: names.uid,
-                    resource_version: names.resource_version,
                     node_name: spec.node_name,
-                    ..Meta::default()
+                    ..names.into()
                 };
                 Self {
                     metadata: meta.to_object_meta(),

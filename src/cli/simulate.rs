@@ -8,6 +8,7 @@
 mod admission;
 mod documents;
 mod input;
+mod label_keys;
 mod problems;
 mod report;
 mod schedulers;
@@ -33,7 +34,7 @@ const QUIET: Duration = Duration::from_millis(500);
 /// The flags of `berth simulate`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// YAML or JSON with nodes, pods, namespaces and priority classes; - is standard input
+    /// YAML or JSON with nodes, pods and what bears on them; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// How to write the report

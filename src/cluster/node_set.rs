@@ -67,6 +67,14 @@ impl NodeSet {
             .is_some_and(|bits| bits & (1 << (node.index() % BITS)) != 0)
     }
 
+    /// Whether all its nodes are in the other set too.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        (self.low..self.high).all(|word| {
+            let held = other.words.get(word).copied().unwrap_or(0);
+            self.words[word] & !held == 0
+        })
+    }
+
     /// Whether no node is in the set.
     pub fn is_empty(&self) -> bool {
         self.span().iter().all(|&bits| bits == 0)

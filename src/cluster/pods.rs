@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{NodeId, ResourceId};
+use super::{NodeId, PeerId, ResourceId};
 use crate::model::{PlacedPod, PodRef};
 
 /// A placed pod's slot, with the generation that tells its tenants apart.
@@ -28,6 +28,8 @@ pub struct PlacedRecord {
     pub assumed: bool,
     /// Where.
     pub node: NodeId,
+    /// Its class among other pods.
+    pub peers: PeerId,
     /// What it takes.
     pub pod: PlacedPod,
     pub(super) usage: Box<[(ResourceId, i64)]>,

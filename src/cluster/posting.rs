@@ -65,6 +65,14 @@ impl Posting {
         }
     }
 
+    /// Whether one of its nodes is in the set.
+    pub fn meets(&self, set: &NodeSet) -> bool {
+        match self {
+            Self::Few(nodes) => nodes.iter().any(|&node| set.contains(node)),
+            Self::Many(many) => many.intersects(set),
+        }
+    }
+
     /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         match self {

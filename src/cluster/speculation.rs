@@ -70,9 +70,11 @@ impl Cluster {
                 if let Some(record) = self.pods.undo_insert(id, origin) {
                     self.slots[record.node.index()].pods.pop();
                     self.account(&record, -1);
+                    self.peers.release(record.peers);
                 }
             }
             Undo::Removed(id, record) => {
+                self.peers.hold(record.peers);
                 self.account(&record, 1);
                 let pods = &mut self.slots[record.node.index()].pods;
                 let position = record.position as usize;

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use rustc_hash::FxHasher;
 
 use super::Engine;
-use super::nodes::helps;
 use super::waiting::{Waiting, WaitingInfo};
+use super::waking::{EndedNomination, topics};
 use crate::api;
-use crate::cluster::PlacedRecord;
-use crate::framework::{ClusterEvent, EventKind, PluginSet};
-use crate::model::{CompiledPod, NodeModel, PlacedPod, PodShape, Requests, Time, WaitingPod};
+use crate::cluster::{PeerId, PlacedRecord};
+use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
+use crate::model::{
+    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, PlacedPod, PodPeers, PodShape,
+    Requests, Requirement, Time, WaitingPod, labels,
+};
 use crate::queue::{Cause, PodKey, State};
 
 /// What a watch saw.
@@ -33,6 +36,18 @@ pub enum Change {
     Namespace(Box<api::Namespace>),
     /// The namespace of this name is gone.
     NamespaceGone(Box<str>),
+    /// A service as it is now.
+    Service(Box<api::Service>),
+    /// The service of this namespace and name is gone.
+    ServiceGone(Box<str>, Box<str>),
+    /// A replication controller as it is now.
+    ReplicationController(Box<api::ReplicationController>),
+    /// A replica set as it is now.
+    ReplicaSet(Box<api::ReplicaSet>),
+    /// A stateful set as it is now.
+    StatefulSet(Box<api::StatefulSet>),
+    /// The controller of this kind, namespace and name is gone.
+    ControllerGone(ControllerKind, Box<str>, Box<str>),
     /// A priority class as it is now.
     PriorityClass(Box<api::PriorityClass>),
     /// The priority class of this name is gone.
@@ -51,12 +66,13 @@ impl Engine {
                     self.pod(compiled, now);
                 }
                 Err(error) => {
-                    self.unreadable_pod(&pod.metadata, &pod.spec.node_name, &error.to_string());
+                    let reason = error.to_string();
+                    self.unreadable_pod(&pod.metadata, &pod.spec.node_name, &reason, now);
                 }
             },
             Change::PodGone(uid) => self.pod_gone(&uid, now),
             Change::PodUnreadable(meta, reason) => {
-                self.unreadable_pod(&meta, &meta.node_name, &reason);
+                self.unreadable_pod(&meta, &meta.node_name, &reason, now);
             }
             Change::Node(node) => match NodeModel::compile(&node) {
                 Ok(model) => {
@@ -72,10 +88,36 @@ impl Engine {
             Change::NodeUnreadable(name, reason) => self.unreadable_node(&name, &reason, now),
             Change::Namespace(namespace) => {
                 let meta = namespace.metadata;
-                self.namespaces.insert(meta.name, meta.labels);
+                self.namespace(&meta.name, Some(labels(&meta.labels)), now);
             }
-            Change::NamespaceGone(name) => {
-                self.namespaces.remove(&name);
+            Change::NamespaceGone(name) => self.namespace(&name, None, now),
+            Change::Service(service) => {
+                let selector = service.spec.selector.as_ref().map(labels);
+                let api::Meta {
+                    namespace, name, ..
+                } = &service.metadata;
+                self.cluster.set_service(namespace, name, selector);
+            }
+            Change::ServiceGone(namespace, name) => {
+                self.cluster.set_service(&namespace, &name, None);
+            }
+            Change::ReplicationController(controller) => {
+                let of_its = (controller.spec.selector.iter())
+                    .map(|(key, value)| Requirement::equals(key, value));
+                let selector = LabelSelector::of(of_its.collect());
+                let kind = ControllerKind::ReplicationController;
+                self.controller(kind, &controller.metadata, Some(selector));
+            }
+            Change::ReplicaSet(set) => {
+                let selector = LabelSelector::compile(set.spec.selector.as_ref()).ok();
+                self.controller(ControllerKind::ReplicaSet, &set.metadata, selector);
+            }
+            Change::StatefulSet(set) => {
+                let selector = LabelSelector::compile(set.spec.selector.as_ref()).ok();
+                self.controller(ControllerKind::StatefulSet, &set.metadata, selector);
+            }
+            Change::ControllerGone(kind, namespace, name) => {
+                self.cluster.set_controller(kind, &namespace, &name, None);
             }
             Change::PriorityClass(class) => {
                 self.priority_classes
@@ -88,7 +130,26 @@ impl Engine {
         }
     }
 
-    fn unreadable_pod(&mut self, meta: &api::Meta, node: &str, reason: &str) {
+    /// A selector that cannot be used adds nothing to whom the pods are spread with, as if there were
+    /// no controller. Source: `plugins/helper.DefaultSelector`.
+    fn controller(
+        &mut self,
+        kind: ControllerKind,
+        meta: &api::Meta,
+        selector: Option<LabelSelector>,
+    ) {
+        self.cluster
+            .set_controller(kind, &meta.namespace, &meta.name, selector);
+    }
+
+    fn namespace(&mut self, name: &str, labels: Option<Labels>, now: Time) {
+        let changes = self.cluster.set_namespace(name, labels);
+        if !changes.is_empty() {
+            self.wake(&ClusterEvent::Namespace(&changes), now);
+        }
+    }
+
+    fn unreadable_pod(&mut self, meta: &api::Meta, node: &str, reason: &str, now: Time) {
         // One that is placed keeps counting as it last was; one that never could be read closes its
         // node. One that waits is dropped: it cannot be placed as it asked, and must not be placed
         // as if it had asked for less.
@@ -96,21 +157,32 @@ impl Engine {
         let node = if placed { "" } else { node };
         let name = format!("{}/{}", meta.namespace, meta.name);
         self.quarantined.pod(&meta.uid, &name, node, reason);
-        if !node.is_empty() {
-            self.cluster.close_node(node);
+        if !node.is_empty()
+            && let Some(model) = self.cluster.close_node(node)
+        {
+            self.wake(&ClusterEvent::NodeDelete(&model), now);
         }
-        self.leave_alone(&meta.uid);
+        self.leave_alone(&meta.uid, now);
     }
 
     /// A waiting pod is gone, or cannot be read. If it is being bound, only the answer is still
     /// awaited: without it nobody would take the assumption back.
-    fn leave_alone(&mut self, uid: &str) {
+    fn leave_alone(&mut self, uid: &str, now: Time) {
         let Some(&key) = self.by_uid.get(uid) else {
             return;
         };
         match self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut()) {
             Some(binding) => binding.gone = true,
-            None => self.drop_waiting(key),
+            None => self.give_up(key, now),
+        }
+    }
+
+    /// Forgets a pod that will not be placed any more.
+    pub(super) fn give_up(&mut self, key: PodKey, now: Time) {
+        if let Some(pod) = self.drop_waiting(key)
+            && let Some(ended) = pod.nomination()
+        {
+            self.nomination_ended(&ended, now);
         }
     }
 
@@ -149,33 +221,65 @@ impl Engine {
             let binding = self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut());
             match (binding, self.cluster.placed_by_uid(uid)) {
                 (Some(binding), Some(id)) => binding.placed = id,
-                _ => self.drop_waiting(key),
+                _ => {
+                    self.drop_waiting(key);
+                }
             }
         }
         self.placed_pod_changed(old, &pod, now);
     }
 
     fn placed_pod_changed(&mut self, old: Option<PlacedRecord>, pod: &CompiledPod, now: Time) {
-        let Some(old) = old else {
-            self.wake(&ClusterEvent::AssignedPodAdd(&pod.placed), now);
+        let uid = &pod.reference.uid;
+        let id = self.cluster.placed_by_uid(uid);
+        let Some(record) = id.and_then(|id| self.cluster.placed(id)) else {
             return;
         };
-        if self.cluster.node_name(old.node) != &*pod.node {
-            self.wake(&ClusterEvent::AssignedPodDelete(&old.pod), now);
+        let new = AssignedPod {
+            pod: &pod.placed,
+            peers: record.peers,
+            node: record.node,
+        };
+        let Some(record) = old else {
+            self.wake(&ClusterEvent::AssignedPodAdd(new), now);
+            return;
+        };
+        let old = AssignedPod::from(&record);
+        if old.node != new.node {
+            self.wake(&ClusterEvent::AssignedPodDelete(old), now);
         }
-        if old.assumed {
-            self.wake(&ClusterEvent::AssignedPodAdd(&pod.placed), now);
-        } else if less(&old.pod.held, &pod.placed.held) {
-            self.wake(
-                &ClusterEvent::AssignedPodScaleDown(&old.pod, &pod.placed),
-                now,
-            );
+        if old.node != new.node || record.assumed {
+            self.wake(&ClusterEvent::AssignedPodAdd(new), now);
         }
+        if old.node == new.node {
+            for kind in self.placed_changes(old, new) {
+                self.wake(&ClusterEvent::AssignedPodUpdate(kind, old, new), now);
+            }
+        }
+    }
+
+    /// What changed about a pod that stays on its node. Source:
+    /// `framework.PodSchedulingPropertiesChange`.
+    fn placed_changes(&self, old: AssignedPod<'_>, new: AssignedPod<'_>) -> Vec<EventKind> {
+        let mut changes = Vec::new();
+        if self.labels(old.peers) != self.labels(new.peers) {
+            changes.push(EventKind::AssignedPodLabel);
+        } else if old.peers != new.peers {
+            changes.push(EventKind::AssignedPodUpdate);
+        }
+        if less(&old.pod.held, &new.pod.held) {
+            changes.push(EventKind::AssignedPodScaleDown);
+        }
+        changes
+    }
+
+    fn labels(&self, peers: PeerId) -> &Labels {
+        &self.cluster.peers().class(peers).spec().labels
     }
 
     fn pod_gone(&mut self, uid: &str, now: Time) {
         self.readable_pod(uid, now);
-        self.leave_alone(uid);
+        self.leave_alone(uid, now);
         if let Some(id) = self.cluster.placed_by_uid(uid) {
             self.free(id, now);
         }
@@ -184,7 +288,7 @@ impl Engine {
     /// Takes a placed pod off its node and tells those that wait for room.
     pub(super) fn free(&mut self, id: crate::cluster::PlacedId, now: Time) {
         if let Some(record) = self.cluster.remove(id) {
-            self.wake(&ClusterEvent::AssignedPodDelete(&record.pod), now);
+            self.wake(&ClusterEvent::AssignedPodDelete((&record).into()), now);
         }
     }
 
@@ -199,7 +303,8 @@ impl Engine {
         match self.by_uid.get(&pod.reference.uid) {
             Some(&key) => {
                 let (version, terminating) = (pod.version, pod.terminating);
-                self.update_waiting(key, version, terminating, waiting, pod.placed, now);
+                let held = (waiting, pod.placed, pod.peers);
+                self.update_waiting(key, version, terminating, held, now);
             }
             // The watch is behind: the pod was seen bound already.
             None if self.cluster.placed_by_uid(&pod.reference.uid).is_some() => {}
@@ -211,7 +316,9 @@ impl Engine {
                     self.profiles[profile].plugins[plugin.index()].unschedulable(1);
                 }
                 let info = info(&waiting, !held_by.is_empty());
+                self.nominator.set(key, &info.nominated_node);
                 let class = self.classes.join(profile, waiting.shape);
+                let peers = self.cluster.adopt(&pod.peers);
                 self.by_uid.insert(pod.reference.uid.clone(), key);
                 let hasher = BuildHasherDefault::<FxHasher>::default();
                 self.pods.insert(
@@ -221,6 +328,7 @@ impl Engine {
                         reference: pod.reference,
                         profile,
                         class,
+                        peers,
                         version: pod.version,
                         priority: pod.priority,
                         terminating: pod.terminating,
@@ -253,8 +361,7 @@ impl Engine {
         key: PodKey,
         version: u64,
         terminating: bool,
-        waiting: WaitingPod,
-        placed: PlacedPod,
+        (waiting, placed, peers): (WaitingPod, PlacedPod, PodPeers),
         now: Time,
     ) {
         let Some(held) = self.pods.get_mut(&key) else {
@@ -265,61 +372,105 @@ impl Engine {
         }
         held.version = version;
         held.terminating = terminating;
-        held.placed = placed;
+        let old_placed = std::mem::replace(&mut held.placed, placed);
+        let old_peers = held.peers;
+        held.peers = self.cluster.adopt(&peers);
+        self.cluster.dismiss(old_peers);
         // A list that was behind can have left it out.
         if let Some(binding) = held.binding.as_mut().filter(|binding| binding.gone) {
             binding.gone = false;
             if let Some(node) = self.cluster.node_id(&binding.node) {
                 let (reference, priority) = (&held.reference, held.priority);
-                binding.placed = (self.cluster).assume(reference, priority, &held.placed, node);
+                binding.placed =
+                    (self.cluster).assume(reference, priority, &held.placed, held.peers, node);
             }
         }
         let (profile, old_class, was_gated) = (held.profile, held.class, held.info.gated);
+        let (peers, binding) = (held.peers, held.binding.is_some());
         let gated = !self.held_by(profile, &waiting).is_empty();
         let Some((_, old_shape)) = self.classes.get(old_class) else {
             return;
         };
         let old_shape = Arc::clone(old_shape);
-        if let Some(held) = self.pods.get_mut(&key) {
-            held.info = info(&waiting, gated);
-        }
-        let changes: Vec<EventKind> = target_changes(&old_shape, &waiting.shape, was_gated, gated);
+        let Some(held) = self.pods.get_mut(&key) else {
+            return;
+        };
+        let old_info = std::mem::replace(&mut held.info, info(&waiting, gated));
+        let ended = (old_info.nominated_node != waiting.nominated_node).then(|| EndedNomination {
+            node: old_info.nominated_node.clone(),
+            pod: old_placed,
+            peers: old_peers,
+            priority: held.priority,
+        });
+        let old = Incoming {
+            shape: &old_shape,
+            peers: old_peers,
+        };
+        let relabelled = self.labels(old_peers) != self.labels(peers);
+        let changes = target_changes(&old_shape, &waiting.shape, relabelled, was_gated && !gated);
         if *old_shape != waiting.shape {
             let class = self.classes.join(profile, waiting.shape);
-            self.queue.set_class(key, class);
             if let Some(held) = self.pods.get_mut(&key) {
                 held.class = class;
             }
             self.classes.leave(old_class);
         }
+        self.regroup(key);
+        // While it is being bound it counts where it is assumed.
+        if !binding {
+            (self.nominator).update(key, &old_info.nominated_node, &waiting.nominated_node);
+        }
         if was_gated && !gated {
             self.queue
                 .ungate(key, Cause::Event(EventKind::TargetPodGatesEliminated), now);
-            return;
+        } else {
+            self.wake_itself(key, &changes, old, now);
         }
-        for kind in changes {
+        if let Some(ended) = ended.filter(|ended| !binding && !ended.node.is_empty()) {
+            self.nomination_ended(&ended, now);
+        }
+    }
+
+    /// The pod's classes may have changed.
+    fn regroup(&mut self, key: PodKey) {
+        let (Some(pod), Some(queued)) = (self.pods.get(&key), self.queue.get(key)) else {
+            return;
+        };
+        let profile = &self.profiles[pod.profile].profile;
+        let peers = profile.known_to_others(queued.rejectors, pod.peers);
+        if (queued.class, queued.peers) != (pod.class, peers) {
+            self.queue.set_class(key, pod.class, peers, |group| {
+                topics(&self.profiles, &self.classes, &self.cluster, group)
+            });
+        }
+    }
+
+    /// The pod itself changed in these ways from what it was; one of them may be what it needs.
+    fn wake_itself(&mut self, key: PodKey, changes: &[EventKind], old: Incoming<'_>, now: Time) {
+        for &kind in changes {
             let Some(queued) = self.queue.get(key) else {
                 return;
             };
             if queued.state != State::Unschedulable {
                 return;
             }
-            let (class, rejectors) = (queued.class, queued.rejectors);
-            let event = ClusterEvent::TargetPod(kind);
-            if helps(&self.profiles, &self.classes, &event, class, rejectors) {
+            let group = queued.group();
+            if self.helps(&ClusterEvent::TargetPod(kind, old), &group) {
                 self.queue.wake_one(key, Cause::Event(kind), now);
             }
         }
     }
 
     /// Forgets a pod that waits.
-    pub(super) fn drop_waiting(&mut self, key: PodKey) {
+    pub(super) fn drop_waiting(&mut self, key: PodKey) -> Option<Waiting> {
         self.unmark(key);
         self.queue.remove(key);
-        if let Some(pod) = self.pods.remove(&key) {
-            self.by_uid.remove(&pod.reference.uid);
-            self.classes.leave(pod.class);
-        }
+        self.nominator.remove(key);
+        let pod = self.pods.remove(&key)?;
+        self.by_uid.remove(&pod.reference.uid);
+        self.classes.leave(pod.class);
+        self.cluster.dismiss(pod.peers);
+        Some(pod)
     }
 }
 
@@ -345,17 +496,27 @@ fn less(old: &Requests, new: &Requests) -> bool {
 }
 
 /// What changed about the waiting pod itself. Source: `framework.PodSchedulingPropertiesChange`.
-fn target_changes(old: &PodShape, new: &PodShape, was_gated: bool, gated: bool) -> Vec<EventKind> {
-    let mut changes = Vec::new();
-    if less(&old.wanted, &new.wanted) {
-        changes.push(EventKind::TargetPodScaleDown);
-    }
-    if was_gated && !gated {
-        changes.push(EventKind::TargetPodGatesEliminated);
-    }
-    if old.tolerations.len() != new.tolerations.len() {
-        changes.push(EventKind::TargetPodToleration);
-    }
+fn target_changes(
+    old: &PodShape,
+    new: &PodShape,
+    relabelled: bool,
+    ungated: bool,
+) -> Vec<EventKind> {
+    let told = [
+        (relabelled, EventKind::TargetPodLabel),
+        (
+            less(&old.wanted, &new.wanted),
+            EventKind::TargetPodScaleDown,
+        ),
+        (less(&new.wanted, &old.wanted), EventKind::TargetPodScaleUp),
+        (ungated, EventKind::TargetPodGatesEliminated),
+        (
+            old.tolerations.len() != new.tolerations.len(),
+            EventKind::TargetPodToleration,
+        ),
+    ];
+    let changes = told.into_iter().filter(|(changed, _)| *changed);
+    let mut changes: Vec<_> = changes.map(|(_, kind)| kind).collect();
     if changes.is_empty() {
         changes.push(EventKind::TargetPodUpdate);
     }

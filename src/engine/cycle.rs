@@ -6,13 +6,12 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, PodEvent, ProfileState};
-use crate::cluster::{Cluster, NodeId, NodeSet};
+use crate::cluster::{Cluster, NodeId};
 use crate::framework::{
-    Choice, Diagnosis, Evaluation, PermitAnswer, PluginIndex, PluginSet, PostFilter, Profile,
-    ReasonCounts,
+    Choice, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile, ReasonCounts,
 };
 use crate::model::{PodShape, Time};
-use crate::preemption::{self, Verdict};
+use crate::preemption::{self, Preemptor, Verdict};
 use crate::queue::PodKey;
 use crate::telemetry::metrics::{ExtensionPoint, Status};
 
@@ -24,7 +23,7 @@ impl Engine {
         };
         let (profile, class) = (pod.profile, pod.class);
         if pod.terminating {
-            self.skip_terminating(key);
+            self.skip_terminating(key, now);
             return;
         }
         if self.cluster.node_count() == 0 {
@@ -34,18 +33,23 @@ impl Engine {
         let Some((_, shape)) = self.classes.get(class) else {
             return;
         };
+        self.cluster.prepare(pod.peers);
         let shape = Arc::clone(shape);
+        let incoming = Incoming {
+            shape: &shape,
+            peers: pod.peers,
+        };
         let mut evaluation = self.classes.lend(class);
-        let choice = self.place(key, profile, &shape, &mut evaluation);
+        let choice = self.place(key, profile, incoming, &mut evaluation);
         self.metrics.algorithm((self.stopwatch)() - started);
         match choice {
             Some(choice) => {
-                self.explain(profile, &shape, &evaluation, choice);
+                self.explain(profile, incoming, &evaluation, choice);
                 self.classes.give_back(class, evaluation);
                 self.commit(key, &shape, choice, now, started);
             }
             None => {
-                let failure = self.unschedulable(key, profile, &shape, &evaluation);
+                let failure = self.unschedulable(key, profile, incoming, &evaluation);
                 self.classes.give_back(class, evaluation);
                 self.failed(key, now, started, failure);
             }
@@ -54,26 +58,39 @@ impl Engine {
 
     /// Finds the best node.
     fn place(
-        &self,
+        &mut self,
         key: PodKey,
         profile: usize,
-        shape: &PodShape,
+        incoming: Incoming<'_>,
         evaluation: &mut Evaluation,
     ) -> Option<Choice> {
-        let pod = self.pods.get(&key)?;
-        let state = &self.profiles[profile];
+        let Self {
+            cluster,
+            pods,
+            profiles,
+            nominator,
+            stopwatch,
+            ..
+        } = self;
+        let pod = pods.get(&key)?;
+        let state = &profiles[profile];
+        let nominated = nominator.before(key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
-        if let Some(node) = self.nominated(&state.profile, shape, &pod.info.nominated_node) {
+        let own = cluster.node_id(&pod.info.nominated_node);
+        if let Some(node) = own
+            && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
+        {
             return Some(Choice {
                 node,
                 total: 0,
                 feasible: 1,
             });
         }
-        let begin = (self.stopwatch)();
-        evaluation.filter(&state.profile, shape, &self.cluster);
-        let filtered = (self.stopwatch)();
+        let begin = stopwatch();
+        evaluation.filter(&state.profile, incoming, cluster);
+        evaluation.yield_to(&state.profile, incoming, cluster, &nominated);
+        let filtered = stopwatch();
         let found = !evaluation.feasible().is_empty();
         let status = if found {
             Status::Success
@@ -83,8 +100,12 @@ impl Engine {
         state
             .metrics
             .extension_point(ExtensionPoint::Filter, status, filtered - begin);
-        count_evaluations(state, shape, evaluation.skipped(), ExtensionPoint::Filter);
+        count_filters(state, evaluation.skipped());
         if !found {
+            if let Some(node) = own {
+                let profile = &state.profile;
+                evaluation.refuse_own_nomination(profile, incoming, cluster, node, &nominated);
+            }
             return None;
         }
         let choice = if evaluation.feasible().is_at_most(1) {
@@ -95,23 +116,15 @@ impl Engine {
                 feasible: 1,
             })
         } else {
-            evaluation.score(&state.profile, shape, &self.cluster);
-            count_evaluations(state, shape, PluginSet::default(), ExtensionPoint::Score);
-            evaluation.choose(&self.cluster, pod.hash ^ self.seed)
+            evaluation.score(&state.profile, incoming, cluster);
+            count_scores(state, incoming, cluster);
+            evaluation.choose(cluster, pod.hash ^ self.seed)
         };
-        let scored = (self.stopwatch)();
+        let scored = stopwatch();
         state
             .metrics
             .extension_point(ExtensionPoint::Score, Status::Success, scored - filtered);
         choice
-    }
-
-    fn nominated(&self, profile: &Profile, shape: &PodShape, name: &str) -> Option<NodeId> {
-        if name.is_empty() {
-            return None;
-        }
-        let node = self.cluster.node_id(name)?;
-        fits(profile, shape, &self.cluster, node).then_some(node)
     }
 
     /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
@@ -126,14 +139,22 @@ impl Engine {
             counts.add(reason.into(), 1);
             let reasons = counts.text().unwrap_or_default();
             let message = format!("0/1 nodes are available: {reasons}.");
-            self.failed(key, now, started, Failure::rejected(message, plugins));
+            let failure = Failure {
+                clear_nomination: true,
+                ..Failure::rejected(message, plugins)
+            };
+            self.failed(key, now, started, failure);
             return;
         }
         let node: Arc<str> = self.cluster.node_name(choice.node).into();
         let reference = Arc::clone(&pod.reference);
-        let placed = self
-            .cluster
-            .assume(&reference, pod.priority, &pod.placed, choice.node);
+        let placed = self.cluster.assume(
+            &reference,
+            pod.priority,
+            &pod.placed,
+            pod.peers,
+            choice.node,
+        );
         let sent = (self.stopwatch)();
         let id = self.effect(
             reference,
@@ -142,6 +163,7 @@ impl Engine {
             },
         );
         self.awaited.insert(id, Awaited::Bind(key));
+        self.nominator.remove(key);
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.binding = Some(Binding {
                 placed,
@@ -158,7 +180,7 @@ impl Engine {
         &mut self,
         key: PodKey,
         profile: usize,
-        shape: &PodShape,
+        incoming: Incoming<'_>,
         evaluation: &Evaluation,
     ) -> Failure {
         let state = &self.profiles[profile];
@@ -178,15 +200,14 @@ impl Engine {
             clear_nomination = true;
         } else if post_filter == PostFilter::Preemption && evaluation.rejection().is_none() {
             let begin = (self.stopwatch)();
-            let (priority, never) = (pod.priority, pod.info.never_preempts);
-            let verdict = preemption::explain(
-                &mut self.cluster,
-                &state.profile,
-                shape,
-                priority,
-                never,
-                evaluation,
-            );
+            let (pods, cluster) = (&self.pods, &mut self.cluster);
+            let preemptor = Preemptor {
+                pod: incoming,
+                priority: pod.priority,
+                never_preempts: pod.info.never_preempts,
+                nominated: &self.nominator.before(key, pod.priority, pods, cluster),
+            };
+            let verdict = preemption::explain(cluster, &state.profile, preemptor, evaluation);
             self.metrics.preemption_attempt();
             state.metrics.extension_point(
                 ExtensionPoint::PostFilter,
@@ -197,7 +218,7 @@ impl Engine {
                 message.push(' ');
                 message.push_str(&words);
                 // Not being eligible keeps a nomination, having no candidate ends it.
-                clear_nomination = !never;
+                clear_nomination = !preemptor.never_preempts;
             }
         }
         Failure {
@@ -206,7 +227,7 @@ impl Engine {
         }
     }
 
-    fn skip_terminating(&mut self, key: PodKey) {
+    fn skip_terminating(&mut self, key: PodKey, now: Time) {
         if let Some(pod) = self.pods.get(&key) {
             let reference = Arc::clone(&pod.reference);
             let scheduler_name = Arc::clone(&self.profiles[pod.profile].profile.name);
@@ -219,7 +240,7 @@ impl Engine {
             };
             self.effect(reference, Action::Emit(event));
         }
-        self.drop_waiting(key);
+        self.give_up(key, now);
     }
 
     /// The pod is no longer counted as waiting because of its rejectors.
@@ -231,13 +252,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Whether the pod fits this one node.
-fn fits(profile: &Profile, shape: &PodShape, cluster: &Cluster, node: NodeId) -> bool {
-    let mut left = NodeSet::single(node);
-    profile.revalidate(shape, cluster, &mut left, &mut Diagnosis::default());
-    !left.is_empty()
 }
 
 /// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
@@ -276,21 +290,19 @@ fn refused(
     Some((plugins, reason))
 }
 
-fn count_evaluations(
-    state: &ProfileState,
-    shape: &PodShape,
-    skipped: PluginSet,
-    point: ExtensionPoint,
-) {
-    let count = |index: PluginIndex| state.plugins[index.index()].evaluated(point, 1);
-    if point == ExtensionPoint::Filter {
-        let asked = state.profile.filters().map(|(index, _)| index);
-        asked
-            .filter(|index| !skipped.contains(*index))
-            .for_each(count);
-    } else {
-        let asked = (state.profile.scores())
-            .filter(|(_, plugin, _)| plugin.score().is_some_and(|score| !score.skips(shape)));
-        asked.for_each(|(index, _, _)| count(index));
+fn count_filters(state: &ProfileState, skipped: PluginSet) {
+    let asked = state.profile.filters().map(|(index, _)| index);
+    for index in asked.filter(|index| !skipped.contains(*index)) {
+        state.plugins[index.index()].evaluated(ExtensionPoint::Filter, 1);
+    }
+}
+
+fn count_scores(state: &ProfileState, pod: Incoming<'_>, cluster: &Cluster) {
+    for (index, plugin, _) in state.profile.scores() {
+        let by_itself = plugin.score().is_some_and(|score| !score.skips(pod.shape));
+        let by_peers = || (plugin.peer_score()).is_some_and(|score| !score.skips(pod, cluster));
+        if by_itself || by_peers() {
+            state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
+        }
     }
 }

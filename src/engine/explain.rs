@@ -1,8 +1,7 @@
 //! What each plugin thought of the node that was chosen, for who asks to be told.
 
 use super::Engine;
-use crate::framework::{Choice, Evaluation};
-use crate::model::PodShape;
+use crate::framework::{Choice, Evaluation, Incoming};
 
 /// The scores of the last choice, once somebody wants them.
 #[derive(Debug, Default)]
@@ -28,7 +27,7 @@ impl Engine {
     pub(super) fn explain(
         &mut self,
         profile: usize,
-        shape: &PodShape,
+        incoming: Incoming<'_>,
         evaluation: &Evaluation,
         choice: Choice,
     ) {
@@ -38,7 +37,7 @@ impl Engine {
         self.explained.scores.clear();
         if choice.feasible > 1 {
             let profile = &self.profiles[profile].profile;
-            let scores = evaluation.scores(profile, shape, &self.cluster, choice.node);
+            let scores = evaluation.scores(profile, incoming, &self.cluster, choice.node);
             let named = |(plugin, score)| (profile.plugin(plugin).name(), score);
             self.explained.scores.extend(scores.into_iter().map(named));
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::waking::topics;
 use super::{Action, Awaited, ConditionReason, Engine, EventKind, PodEvent, StatusPatch};
 use crate::framework::PluginSet;
 use crate::model::{PodCondition, Time};
@@ -16,6 +17,7 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// Who rejected the pod; nobody when it was an error.
     pub(super) rejectors: PluginSet,
+    /// Whether a nomination ends; else it stays what the pod's object says.
     pub(super) clear_nomination: bool,
 }
 
@@ -62,7 +64,16 @@ impl Engine {
         for plugin in failure.rejectors.iter() {
             state.plugins[plugin.index()].unschedulable(1);
         }
-        self.queue.reject(key, failure.rejectors, now);
+        let peers = state.profile.known_to_others(failure.rejectors, pod.peers);
+        (self.queue).reject(key, failure.rejectors, peers, now, |group| {
+            topics(&self.profiles, &self.classes, &self.cluster, group)
+        });
+
+        if failure.clear_nomination {
+            self.nominator.remove(key);
+        } else {
+            self.nominator.set(key, &pod.info.nominated_node);
+        }
 
         let message: Arc<str> = failure.message.into();
         let reference = Arc::clone(&pod.reference);
@@ -90,11 +101,9 @@ impl Engine {
         };
         let news = patch.clear_nomination || pod.info.condition.as_ref() != Some(&condition);
         if news {
-            // What was sent counts as stored until the outcome or the watch says otherwise.
+            // What was sent counts as stored until the outcome or the watch says otherwise. A
+            // nomination does not: that it is gone is news for other pods, see `update_waiting`.
             pod.info.condition = Some(condition);
-            if patch.clear_nomination {
-                pod.info.nominated_node = Box::default();
-            }
         }
         self.effect(Arc::clone(&reference), Action::Emit(event));
         if news {

@@ -1,10 +1,8 @@
-//! Nodes that change, and whom events wake.
+//! Nodes that change.
 
-use super::classes::ClassTable;
-use super::{Engine, ProfileState};
-use crate::framework::{ClusterEvent, PluginSet, node_changes};
+use super::Engine;
+use crate::framework::{ClusterEvent, node_changes};
 use crate::model::{NodeModel, Time};
-use crate::queue::ClassId;
 
 impl Engine {
     pub(super) fn node(&mut self, model: NodeModel, now: Time) {
@@ -32,39 +30,4 @@ impl Engine {
         self.quarantined.node(name, reason);
         self.node_gone(name, now);
     }
-
-    /// Tells the waiting pods what happened.
-    pub(super) fn wake(&mut self, event: &ClusterEvent<'_>, now: Time) {
-        let started = (self.stopwatch)();
-        let Self {
-            queue,
-            classes,
-            profiles,
-            ..
-        } = self;
-        if self.heeded.contains(event.kind()) {
-            queue.wake(event.kind(), now, |class, rejectors| {
-                helps(profiles, classes, event, class, rejectors)
-            });
-        }
-        self.events
-            .handled(event.kind(), (self.stopwatch)() - started);
-    }
-}
-
-/// Whether the event can help a pod of this class that these plugins rejected.
-pub(super) fn helps(
-    profiles: &[ProfileState],
-    classes: &ClassTable,
-    event: &ClusterEvent<'_>,
-    class: ClassId,
-    rejectors: PluginSet,
-) -> bool {
-    let Some((profile, shape)) = classes.get(class) else {
-        return false;
-    };
-    let profile = &profiles[profile].profile;
-    rejectors.iter().any(|plugin| {
-        profile.events(plugin).contains(event.kind()) && profile.plugin(plugin).hint(event, shape)
-    })
 }

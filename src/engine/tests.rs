@@ -7,14 +7,20 @@
 
 mod extension_points;
 mod histories;
+mod nominations;
 mod outcomes;
+mod owners;
 mod server;
+mod waking;
+mod wild;
 mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::waking::asked;
 use super::*;
+use crate::framework::{ClusterEvent, Topic};
 use crate::plugins::default_profile;
 
 /// An engine of one profile that counts there.
@@ -37,6 +43,23 @@ fn engine(seed: u64) -> Engine {
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Engine {
+    /// Fails if a hint would say yes to the event for a group that does not listen to it: asking
+    /// all groups must come to the same.
+    pub(super) fn nobody_else_is_helped(&self, event: &ClusterEvent<'_>, topics: &[Topic]) {
+        for group in self.queue.deaf_to(topics) {
+            let asked = asked(&self.profiles, &self.classes, &group).unwrap();
+            for index in asked.rejectors.iter() {
+                let plugin = asked.profile.plugin(index);
+                assert!(
+                    !plugin.events().contains(event.kind())
+                        || !plugin.hint(event, asked.pod, &self.cluster),
+                    "{} does not listen to {event:?}",
+                    plugin.name()
+                );
+            }
+        }
+    }
+
     /// Fails unless the parts of the engine agree with each other.
     pub(crate) fn audit(&self) {
         self.queue.audit();
@@ -47,6 +70,8 @@ impl Engine {
             "one entry per waiting pod"
         );
         assert_eq!(self.by_uid.len(), self.pods.len());
+        self.nominator
+            .audit(|key| self.pods.get(&key).is_some_and(|pod| pod.binding.is_none()));
         self.classes.audit(self.pods.values().map(|pod| pod.class));
         for (key, pod) in &self.pods {
             assert_eq!(self.by_uid.get(&pod.reference.uid), Some(key));

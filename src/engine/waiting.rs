@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::cluster::PlacedId;
+use super::waking::EndedNomination;
+use crate::cluster::{PeerId, PlacedId};
 use crate::model::{PlacedPod, PodCondition, PodRef};
 use crate::queue::ClassId;
 
@@ -12,6 +13,8 @@ pub(super) struct Waiting {
     pub(super) reference: Arc<PodRef>,
     pub(super) profile: usize,
     pub(super) class: ClassId,
+    /// Its class among other pods.
+    pub(super) peers: PeerId,
     pub(super) version: u64,
     pub(super) priority: i32,
     pub(super) terminating: bool,
@@ -21,6 +24,19 @@ pub(super) struct Waiting {
     pub(super) hash: u64,
     /// The bind that is under way.
     pub(super) binding: Option<Binding>,
+}
+
+impl Waiting {
+    /// What counts on its nominated node; None when it has none.
+    pub(super) fn nomination(self) -> Option<EndedNomination> {
+        let node = self.info.nominated_node;
+        (!node.is_empty()).then_some(EndedNomination {
+            node,
+            pod: self.placed,
+            peers: self.peers,
+            priority: self.priority,
+        })
+    }
 }
 
 /// The parts of [`crate::model::WaitingPod`] that are not its class.

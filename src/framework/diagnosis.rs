@@ -67,6 +67,16 @@ impl Diagnosis {
         self.rejected.subtract(nodes);
     }
 
+    /// Takes over what another one says, of nodes of which this one says nothing.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.rejected.union(&other.rejected);
+        self.unresolvable.union(&other.unresolvable);
+        for entry in other.entries {
+            self.current = entry.plugin;
+            self.entry(entry.reason).union(&entry.nodes);
+        }
+    }
+
     /// Names the plugin that speaks next.
     pub(super) fn speak_for(&mut self, plugin: PluginIndex) {
         self.current = plugin;
@@ -172,6 +182,13 @@ impl ReasonCounts {
     pub fn add(&mut self, reason: Cow<'static, str>, nodes: usize) {
         if nodes > 0 {
             *self.0.entry(reason).or_default() += nodes;
+        }
+    }
+
+    /// Adds all of another one's.
+    pub fn extend(&mut self, other: Self) {
+        for (reason, nodes) in other.0 {
+            self.add(reason, nodes);
         }
     }
 

@@ -4,10 +4,12 @@
 //! filtered and scored again, which is what makes the thousandth pod of a job cheap. The answers
 //! must always be those that a fresh evaluation would give.
 
+mod yielding;
+
 use super::profile::{Narrowed, PreFiltered};
 use super::{
-    Code, Diagnosis, Normalize, PluginIndex, PluginSet, PreFilterRejection, Profile, Reason,
-    ReasonCounts,
+    Diagnosis, Incoming, Normalize, PeerScore, PluginIndex, PluginSet, PreFilterRejection, Profile,
+    Reason, ReasonCounts,
 };
 use crate::cluster::{Cluster, LogPosition, NodeId, NodeSet};
 use crate::model::PodShape;
@@ -33,20 +35,38 @@ struct RawColumn {
 }
 
 /// The cached answers for one class of pods.
+///
+/// What filters say of a node by itself is kept. From the first filter on that looks at other pods
+/// everything is asked anew each time: one pod placed changes the answers of whole domains. Nodes
+/// with nominated pods are asked about once more with those, see [`Self::yield_to`].
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {
     position: Option<LogPosition>,
     narrowed: Option<Narrowed>,
     rejection: Option<PreFilterRejection>,
     skipped: PluginSet,
+    /// How many of the profile's filters have kept answers.
+    kept: usize,
+    /// What those left, while `reduced`.
+    left_by_kept: NodeSet,
+    /// Whether others were asked after them, so that fewer nodes may be feasible.
+    reduced: bool,
     feasible: NodeSet,
     diagnosis: Diagnosis,
+    /// What the filters said that are asked anew.
+    anew: Diagnosis,
+    /// The nodes that nominations had a say in: the reasons are in `anew`, and what is known of
+    /// them otherwise does not count.
+    yielded: NodeSet,
     /// Nodes that were filtered again and still want scoring.
     unscored: NodeSet,
     /// Weighted sum of the scores that need no normalising, by node index.
     fixed: Vec<i64>,
     raw: Vec<RawColumn>,
     epochs: Vec<u64>,
+    /// Weighted sum of the scores by other pods, by node index; stale unless `scored_anew`.
+    anew_scores: Vec<i64>,
+    scored_anew: bool,
     scratch: Vec<i64>,
     /// How many nodes were filtered, ever: what a decision costs, whatever the machine.
     touched: u64,
@@ -59,8 +79,13 @@ impl Evaluation {
         self.narrowed = None;
         self.rejection = None;
         self.skipped = PluginSet::default();
+        self.kept = 0;
+        self.left_by_kept.clear();
+        self.reduced = false;
         self.feasible.clear();
         self.diagnosis.clear();
+        self.anew.clear();
+        self.yielded.clear();
         self.unscored.clear();
         self.raw.clear();
         self.epochs.clear();
@@ -68,7 +93,13 @@ impl Evaluation {
     }
 
     /// Filters the nodes that changed since the last time, or all of them.
-    pub fn filter(&mut self, profile: &Profile, pod: &PodShape, cluster: &Cluster) {
+    pub fn filter<'a>(
+        &mut self,
+        profile: &Profile,
+        pod: impl Into<Incoming<'a>>,
+        cluster: &Cluster,
+    ) {
+        let pod = pod.into();
         let (narrowed, skipped) = match profile.pre_filter(pod, cluster) {
             PreFiltered::Rejected(rejection) => {
                 *self = Self {
@@ -79,6 +110,39 @@ impl Evaluation {
             }
             PreFiltered::Nodes { narrowed, skipped } => (narrowed, skipped),
         };
+        let kept = profile.kept_filters(skipped);
+        let last = profile.filters.len();
+        self.filter_kept(profile, pod, cluster, (narrowed, skipped), kept);
+        self.anew.clear();
+        self.yielded.clear();
+        if kept == last {
+            return;
+        }
+        self.reduce();
+        self.touched += self.feasible.len() as u64;
+        let mut left = std::mem::take(&mut self.feasible);
+        profile.filter(kept..last, pod, cluster, skipped, &mut left, &mut self.anew);
+        self.feasible = left;
+    }
+
+    /// From here on `feasible` gets smaller for this decision only: what the kept filters left
+    /// stays as it is, for the next one.
+    fn reduce(&mut self) {
+        if !self.reduced {
+            self.left_by_kept.assign(&self.feasible);
+            self.reduced = true;
+        }
+    }
+
+    /// The part of [`Self::filter`] that is kept until nodes change.
+    fn filter_kept(
+        &mut self,
+        profile: &Profile,
+        pod: Incoming<'_>,
+        cluster: &Cluster,
+        (narrowed, skipped): (Option<Narrowed>, PluginSet),
+        kept: usize,
+    ) {
         let changed = match self
             .position
             .and_then(|position| cluster.changes().since(position))
@@ -88,6 +152,7 @@ impl Evaluation {
                 if changed.len() <= cluster.node_slots() / 4 + 1
                     && self.rejection.is_none()
                     && self.narrowed == narrowed
+                    && self.kept == kept
                     && self.skipped == skipped =>
             {
                 Some(changed)
@@ -96,6 +161,10 @@ impl Evaluation {
         };
         self.position = Some(cluster.changes().position());
         self.skipped = skipped;
+        if changed.is_some() && self.reduced {
+            self.feasible.assign(&self.left_by_kept);
+        }
+        self.reduced = false;
         let mut left = NodeSet::new();
         match changed {
             Some([]) => return,
@@ -110,6 +179,7 @@ impl Evaluation {
             }
             None => {
                 self.rejection = None;
+                self.kept = kept;
                 self.diagnosis.clear();
                 self.feasible.clear();
                 self.unscored.clear();
@@ -121,7 +191,14 @@ impl Evaluation {
             left.intersect(&narrowed.nodes);
         }
         self.touched += left.len() as u64;
-        profile.filter(pod, cluster, self.skipped, &mut left, &mut self.diagnosis);
+        profile.filter(
+            0..kept,
+            pod,
+            cluster,
+            self.skipped,
+            &mut left,
+            &mut self.diagnosis,
+        );
         self.feasible.union(&left);
         self.unscored.union(&left);
     }
@@ -131,9 +208,24 @@ impl Evaluation {
         &self.feasible
     }
 
-    /// Why the others do not fit.
-    pub fn diagnosis(&self) -> &Diagnosis {
-        &self.diagnosis
+    /// The nodes that filters rejected.
+    pub fn rejected(&self) -> NodeSet {
+        let mut rejected = self.diagnosis.rejected().clone();
+        rejected.union(self.anew.rejected());
+        rejected
+    }
+
+    /// The rejected nodes for which removing pods could help.
+    pub fn resolvable(&self) -> NodeSet {
+        let mut resolvable = self.kept_diagnosis().resolvable();
+        resolvable.union(&self.anew.resolvable());
+        resolvable
+    }
+
+    /// Whether the node was rejected and removing pods could not help.
+    pub fn is_unresolvable(&self, node: NodeId) -> bool {
+        let kept = !self.yielded.contains(node) && self.diagnosis.is_unresolvable(node);
+        kept || self.anew.is_unresolvable(node)
     }
 
     /// The refusal of a PreFilter, if one refused.
@@ -157,8 +249,36 @@ impl Evaluation {
         self.fixed.capacity() * size_of::<i64>() * columns
     }
 
-    /// Scores the feasible nodes that were not scored since they changed.
-    pub fn score(&mut self, profile: &Profile, pod: &PodShape, cluster: &Cluster) {
+    /// Scores the feasible nodes: by itself each that was not scored since it changed, and all of
+    /// them by the plugins that look at other pods.
+    pub fn score<'a>(
+        &mut self,
+        profile: &Profile,
+        pod: impl Into<Incoming<'a>>,
+        cluster: &Cluster,
+    ) {
+        let pod = pod.into();
+        let slots = cluster.node_slots();
+        if self.fixed.len() < slots {
+            self.fixed.resize(slots, 0);
+            self.scratch.resize(slots, 0);
+        }
+        self.score_kept(profile, pod.shape, cluster);
+        self.scored_anew = false;
+        for (weight, score) in peer_scores(profile, pod, cluster) {
+            if !self.scored_anew {
+                self.anew_scores.resize(slots, 0);
+                self.anew_scores.fill(0);
+                self.scored_anew = true;
+            }
+            score.score(pod, cluster, &self.feasible, &mut self.scratch);
+            for node in self.feasible.iter() {
+                self.anew_scores[node.index()] += weight * self.scratch[node.index()];
+            }
+        }
+    }
+
+    fn score_kept(&mut self, profile: &Profile, pod: &PodShape, cluster: &Cluster) {
         let scores = || {
             profile.scores.iter().filter_map(|&(index, weight)| {
                 let score = profile.plugin(index).score()?;
@@ -176,24 +296,24 @@ impl Evaluation {
             *held = epoch;
         }
         let slots = cluster.node_slots();
-        if self.fixed.len() < slots {
-            self.fixed.resize(slots, 0);
-            self.scratch.resize(slots, 0);
-        }
         if moved {
             self.unscored.assign(&self.feasible);
+            self.unscored.union(&self.left_by_kept);
         }
-        if self.unscored.is_empty() {
+        let mut wanted = self.unscored.clone();
+        wanted.intersect(&self.feasible);
+        if wanted.is_empty() {
             return;
         }
-        for node in self.unscored.iter() {
+        self.unscored.subtract(&wanted);
+        for node in wanted.iter() {
             self.fixed[node.index()] = 0;
         }
         for (index, weight, score) in scores() {
             let normalize = score.normalize();
             if normalize == Normalize::Kept {
-                score.score(pod, cluster, &self.unscored, &mut self.scratch);
-                for node in self.unscored.iter() {
+                score.score(pod, cluster, &wanted, &mut self.scratch);
+                for node in wanted.iter() {
                     self.fixed[node.index()] += weight * self.scratch[node.index()];
                 }
             } else {
@@ -209,10 +329,9 @@ impl Evaluation {
                 });
                 let column = &mut self.raw[place].raw;
                 column.resize(slots.max(column.len()), 0);
-                score.score(pod, cluster, &self.unscored, column);
+                score.score(pod, cluster, &wanted, column);
             }
         }
-        self.unscored.clear();
     }
 
     /// The best node. Equal scores are decided by a hash of the pod and the node, so that load
@@ -236,6 +355,9 @@ impl Evaluation {
             feasible += 1;
             let index = node.index();
             let mut total = self.fixed[index];
+            if self.scored_anew {
+                total += self.anew_scores[index];
+            }
             for &(column, max) in &varying {
                 total += column.weight * column.normalize.apply(column.raw[index], max);
             }
@@ -265,19 +387,28 @@ impl Evaluation {
 
     /// The weighted score that each plugin gave a feasible node, with the plugin. Current after
     /// [`Self::score`]; meant for explaining, not for deciding.
-    pub fn scores(
+    pub fn scores<'a>(
         &self,
         profile: &Profile,
-        pod: &PodShape,
+        pod: impl Into<Incoming<'a>>,
         cluster: &Cluster,
         node: NodeId,
     ) -> Vec<(PluginIndex, i64)> {
+        let pod = pod.into();
         let single = NodeSet::single(node);
         let mut column = vec![0; cluster.node_slots()];
         (profile.scores.iter())
             .filter_map(|&(index, weight)| {
-                let score = profile.plugin(index).score()?;
-                if score.skips(pod) {
+                let plugin = profile.plugin(index);
+                if let Some(score) = plugin.peer_score() {
+                    if score.skips(pod, cluster) {
+                        return None;
+                    }
+                    score.score(pod, cluster, &self.feasible, &mut column);
+                    return Some((index, weight * column[node.index()]));
+                }
+                let score = plugin.score()?;
+                if score.skips(pod.shape) {
                     return None;
                 }
                 if let Some(raw) = self.raw.iter().find(|column| column.plugin == index) {
@@ -286,7 +417,7 @@ impl Evaluation {
                         .apply(raw.raw[node.index()], self.max_raw(raw));
                     return Some((index, weight * value));
                 }
-                score.score(pod, cluster, &single, &mut column);
+                score.score(pod.shape, cluster, &single, &mut column);
                 Some((index, weight * column[node.index()]))
             })
             .collect()
@@ -305,7 +436,10 @@ impl Evaluation {
         if let Some(rejection) = &self.rejection {
             return rejection.plugins;
         }
-        let mut plugins = self.diagnosis.rejectors();
+        let mut plugins = self.kept_diagnosis().rejectors();
+        for plugin in self.anew.rejectors().iter() {
+            plugins.insert(plugin);
+        }
         if let Some(narrowed) = &self.narrowed {
             for plugin in narrowed.plugins.iter() {
                 plugins.insert(plugin);
@@ -320,10 +454,12 @@ impl Evaluation {
         if let Some(rejection) = &self.rejection {
             return Some(rejection.message.clone());
         }
-        let mut counts: ReasonCounts = self.diagnosis.count();
+        let mut counts: ReasonCounts = self.kept_diagnosis().count();
+        counts.extend(self.anew.count());
         if let Some(narrowed) = &self.narrowed {
             let mut outside = cluster.nodes().clone();
             outside.subtract(&narrowed.nodes);
+            outside.subtract(&self.yielded);
             let names = profile.names(narrowed.plugins);
             counts.add(
                 format!("node(s) didn't satisfy plugin(s) {names}").into(),
@@ -333,22 +469,23 @@ impl Evaluation {
         counts.text()
     }
 
-    /// Why the nominated node alone does not fit, if it does not.
-    pub fn code_of(&self, node: NodeId) -> Option<Code> {
-        if self.feasible.contains(node) {
-            None
-        } else if self.diagnosis.rejected().contains(node) && !self.diagnosis.is_unresolvable(node)
-        {
-            Some(Code::Unschedulable)
-        } else {
-            Some(Code::Unresolvable)
-        }
-    }
-
     /// The reasons given for one node.
     pub fn reasons_for(&self, node: NodeId) -> impl Iterator<Item = &Reason> {
-        self.diagnosis.reasons_for(node)
+        let kept = (!self.yielded.contains(node)).then(|| self.diagnosis.reasons_for(node));
+        (kept.into_iter().flatten()).chain(self.anew.reasons_for(node))
     }
+}
+
+/// The scores by other pods that have something to say of this pod, with their weights.
+fn peer_scores<'a>(
+    profile: &'a Profile,
+    pod: Incoming<'a>,
+    cluster: &'a Cluster,
+) -> impl Iterator<Item = (i64, &'a dyn PeerScore)> {
+    profile.scores.iter().filter_map(move |&(index, weight)| {
+        let score = profile.plugin(index).peer_score()?;
+        (!score.skips(pod, cluster)).then_some((weight, score))
+    })
 }
 
 /// The finaliser of splitmix64: every bit of the input reaches every bit of the output.

@@ -1,10 +1,12 @@
 //! What happens in a cluster that may let a waiting pod be placed, as
 //! `pkg/scheduler/framework/events.go` cuts it.
 
+use super::Incoming;
+use crate::cluster::{NodeId, PeerId, PlacedRecord, SelectorId};
 use crate::model::{NodeModel, PlacedPod};
 
 /// The kinds of events that plugins register for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EventKind {
     /// A node was added.
     NodeAdd,
@@ -22,12 +24,22 @@ pub enum EventKind {
     AssignedPodAdd,
     /// A bound pod is gone, finished, or could not be bound after all.
     AssignedPodDelete,
+    /// A bound pod's labels changed.
+    AssignedPodLabel,
     /// A bound pod holds less than before.
     AssignedPodScaleDown,
+    /// A bound pod is being deleted now, and counts no more where such pods do not.
+    AssignedPodUpdate,
+    /// Pods are meant by other selectors now, because their namespace has other labels.
+    Namespace,
+    /// The waiting pod's labels changed.
+    TargetPodLabel,
     /// The waiting pod itself has more tolerations.
     TargetPodToleration,
     /// The waiting pod itself asks for less.
     TargetPodScaleDown,
+    /// The waiting pod itself asks for more.
+    TargetPodScaleUp,
     /// The waiting pod's last gate is gone.
     TargetPodGatesEliminated,
     /// The waiting pod itself changed in some other way.
@@ -35,6 +47,28 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::NodeAdd,
+        Self::NodeTaint,
+        Self::NodeAllocatable,
+        Self::NodeLabel,
+        Self::NodeDeclaredFeature,
+        Self::NodeDelete,
+        Self::AssignedPodAdd,
+        Self::AssignedPodDelete,
+        Self::AssignedPodLabel,
+        Self::AssignedPodScaleDown,
+        Self::AssignedPodUpdate,
+        Self::Namespace,
+        Self::TargetPodLabel,
+        Self::TargetPodToleration,
+        Self::TargetPodScaleDown,
+        Self::TargetPodScaleUp,
+        Self::TargetPodGatesEliminated,
+        Self::TargetPodUpdate,
+    ];
+
     /// The value of the `event` label of metrics.
     pub const fn label(self) -> &'static str {
         match self {
@@ -46,9 +80,14 @@ impl EventKind {
             Self::NodeDelete => "NodeDelete",
             Self::AssignedPodAdd => "AssignedPodAdd",
             Self::AssignedPodDelete => "AssignedPodDelete",
+            Self::AssignedPodLabel => "AssignedPodUpdatePodLabel",
             Self::AssignedPodScaleDown => "AssignedPodUpdatePodScaleDown",
+            Self::AssignedPodUpdate => "AssignedPodUpdate",
+            Self::Namespace => "NamespaceUpdate",
+            Self::TargetPodLabel => "TargetPodUpdatePodLabel",
             Self::TargetPodToleration => "TargetPodUpdatePodToleration",
             Self::TargetPodScaleDown => "TargetPodUpdatePodScaleDown",
+            Self::TargetPodScaleUp => "TargetPodUpdatePodScaleUp",
             Self::TargetPodGatesEliminated => "TargetPodUpdatePodSchedulingGatesEliminated",
             Self::TargetPodUpdate => "TargetPodUpdate",
         }
@@ -80,6 +119,33 @@ impl EventSet {
     pub const fn contains(self, kind: EventKind) -> bool {
         self.0 & (1 << kind as u32) != 0
     }
+
+    /// The kinds in the set.
+    pub fn iter(self) -> impl Iterator<Item = EventKind> {
+        let kinds = EventKind::ALL.iter().copied();
+        kinds.filter(move |kind| self.contains(*kind))
+    }
+}
+
+/// A pod on a node, or the pod that it was.
+#[derive(Clone, Copy, Debug)]
+pub struct AssignedPod<'a> {
+    /// What it takes there.
+    pub pod: &'a PlacedPod,
+    /// What others know it by and what it asks of them.
+    pub peers: PeerId,
+    /// Where.
+    pub node: NodeId,
+}
+
+impl<'a> From<&'a PlacedRecord> for AssignedPod<'a> {
+    fn from(record: &'a PlacedRecord) -> Self {
+        Self {
+            pod: &record.pod,
+            peers: record.peers,
+            node: record.node,
+        }
+    }
 }
 
 /// An event with what hints look at.
@@ -87,18 +153,20 @@ impl EventSet {
 pub enum ClusterEvent<'a> {
     /// A node was added.
     NodeAdd(&'a NodeModel),
-    /// A node changed in the way that the kind says.
+    /// A node changed in the way that the kind says: before and after.
     NodeUpdate(EventKind, &'a NodeModel, &'a NodeModel),
-    /// A node was deleted.
+    /// A node was deleted. Pods may still be bound to it.
     NodeDelete(&'a NodeModel),
     /// A pod was bound.
-    AssignedPodAdd(&'a PlacedPod),
+    AssignedPodAdd(AssignedPod<'a>),
+    /// A bound pod changed in the way that the kind says: before and after.
+    AssignedPodUpdate(EventKind, AssignedPod<'a>, AssignedPod<'a>),
     /// A bound pod no longer takes room.
-    AssignedPodDelete(&'a PlacedPod),
-    /// A bound pod holds less: before and after.
-    AssignedPodScaleDown(&'a PlacedPod, &'a PlacedPod),
-    /// The waiting pod itself changed in the way that the kind says.
-    TargetPod(EventKind),
+    AssignedPodDelete(AssignedPod<'a>),
+    /// These selectors mean these pods now, or mean them no more.
+    Namespace(&'a [(SelectorId, PeerId)]),
+    /// The waiting pod itself changed in the way that the kind says: what it was before.
+    TargetPod(EventKind, Incoming<'a>),
 }
 
 impl ClusterEvent<'_> {
@@ -106,11 +174,13 @@ impl ClusterEvent<'_> {
     pub const fn kind(&self) -> EventKind {
         match self {
             Self::NodeAdd(_) => EventKind::NodeAdd,
-            Self::NodeUpdate(kind, ..) | Self::TargetPod(kind) => *kind,
+            Self::NodeUpdate(kind, ..)
+            | Self::AssignedPodUpdate(kind, ..)
+            | Self::TargetPod(kind, _) => *kind,
             Self::NodeDelete(_) => EventKind::NodeDelete,
             Self::AssignedPodAdd(_) => EventKind::AssignedPodAdd,
             Self::AssignedPodDelete(_) => EventKind::AssignedPodDelete,
-            Self::AssignedPodScaleDown(..) => EventKind::AssignedPodScaleDown,
+            Self::Namespace(_) => EventKind::Namespace,
         }
     }
 }

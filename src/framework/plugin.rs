@@ -1,7 +1,7 @@
 //! The extension points, over sets of nodes.
 
-use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE};
-use crate::cluster::{Cluster, NodeId, NodeSet};
+use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE, Topic};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::model::{PodShape, WaitingPod};
 
 /// A plugin: a name, the extension points it serves, and what can cure its refusals.
@@ -29,6 +29,16 @@ pub trait Plugin: Send + Sync {
         None
     }
 
+    /// Takes out nodes because of pods elsewhere.
+    fn peer_filter(&self) -> Option<&dyn PeerFilter> {
+        None
+    }
+
+    /// Rates the nodes that are left by pods elsewhere.
+    fn peer_score(&self) -> Option<&dyn PeerScore> {
+        None
+    }
+
     /// Books what the decision takes outside the cluster's own columns.
     fn reserve(&self) -> Option<&dyn Reserve> {
         None
@@ -39,16 +49,48 @@ pub trait Plugin: Send + Sync {
         None
     }
 
+    /// The labels by which it spreads pods that have no constraints of their own, so that those
+    /// pods are counted by them.
+    fn default_spread_keys(&self) -> Vec<Box<str>> {
+        Vec::new()
+    }
+
     /// The events that may cure a refusal of this plugin.
     fn events(&self) -> EventSet {
         EventSet::default()
     }
 
+    /// Where a pod that the plugin rejected listens: under one of these topics each event has to be
+    /// filed that [`Self::hint`] may say yes to. Unless a plugin knows better, all its events.
+    fn topics(&self, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        let _ = (pod, cluster);
+        self.events().iter().map(Topic::Kind).collect()
+    }
+
     /// Whether this event may cure this pod's refusal (upstream's queueing hint). Asked only for
-    /// events of [`Self::events`]. A wrong no leaves the pod waiting; a wrong yes costs an attempt.
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
-        let _ = (event, pod);
+    /// events of [`Self::events`], when the cluster has taken the event in. Who the pod is to other
+    /// pods is known to plugins with a [`PeerFilter`]. A wrong no leaves the pod waiting; a wrong
+    /// yes costs an attempt.
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluster) -> bool {
+        let _ = (event, pod, cluster);
         true
+    }
+}
+
+/// A pod that waits, as plugins see it that look at other pods.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// What it asks of nodes.
+    pub shape: &'a PodShape,
+    /// What it asks of other pods, and by what they know it: see [`Cluster::peers`].
+    pub peers: PeerId,
+}
+
+impl<'a> From<&'a PodShape> for Incoming<'a> {
+    /// A pod of which no other pod knows anything.
+    fn from(shape: &'a PodShape) -> Self {
+        let peers = PeerId::default();
+        Self { shape, peers }
     }
 }
 
@@ -80,7 +122,9 @@ pub trait PreFilter {
 /// Takes out nodes that the pod cannot run on.
 ///
 /// Plugins run in the profile's order and each sees only what the ones before it left, so that
-/// every node is rejected by its first failing plugin.
+/// every node is rejected by its first failing plugin. What it says of a node may depend on that
+/// node and on the pod's shape and on nothing else: the answer is kept until the node changes. A
+/// plugin that looks further has a [`PeerFilter`].
 pub trait Filter {
     /// Removes from `left` what must go and says why. The work must be in proportion to `left` or to
     /// an index, since sets of one node are asked about all the time.
@@ -132,6 +176,27 @@ pub trait Score {
         let _ = (pod, cluster);
         0
     }
+}
+
+/// Takes out nodes because of pods elsewhere; asked anew for every decision.
+pub trait PeerFilter {
+    /// What it says before any node is filtered.
+    fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFilterAnswer;
+
+    /// Removes from `left` what must go and says why. `left` holds only nodes that the plugins
+    /// before it left, but what is counted elsewhere is counted over all nodes. The work should be
+    /// in proportion to the number of domains, and never to that of pods.
+    fn filter(&self, pod: Incoming<'_>, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis);
+}
+
+/// Rates nodes by pods elsewhere; asked anew for every decision.
+pub trait PeerScore {
+    /// Whether the plugin has nothing to say about the pod (PreScore answers Skip).
+    fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool;
+
+    /// Writes the score, 0 to 100, of each node of `feasible` into `column`, by node index.
+    /// `feasible` is all nodes that were left, so that the plugin normalises itself.
+    fn score(&self, pod: Incoming<'_>, cluster: &Cluster, feasible: &NodeSet, column: &mut [i64]);
 }
 
 /// Books what a decision takes outside the cluster's own columns.

@@ -1,11 +1,11 @@
 //! A profile: which plugins run for a schedulerName, in which order, with which weights.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Diagnosis, EventSet, Plugin, PreFilterAnswer, Reason};
-use crate::cluster::{Cluster, NodeSet};
-use crate::model::PodShape;
+use super::{Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Topic};
+use crate::cluster::{Cluster, NodeSet, PeerId};
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,11 +195,19 @@ impl Profile {
             ExtensionPoint::PreEnqueue if plugin.pre_enqueue().is_some() => {
                 self.pre_enqueues.push(index);
             }
-            ExtensionPoint::PreFilter if plugin.pre_filter().is_some() => {
+            ExtensionPoint::PreFilter
+                if plugin.pre_filter().is_some() || plugin.peer_filter().is_some() =>
+            {
                 self.pre_filters.push(index);
             }
-            ExtensionPoint::Filter if plugin.filter().is_some() => self.filters.push(index),
-            ExtensionPoint::Score(weight) if plugin.score().is_some() => {
+            ExtensionPoint::Filter
+                if plugin.filter().is_some() || plugin.peer_filter().is_some() =>
+            {
+                self.filters.push(index);
+            }
+            ExtensionPoint::Score(weight)
+                if plugin.score().is_some() || plugin.peer_score().is_some() =>
+            {
                 self.scores.push((index, weight.max(1)));
             }
             ExtensionPoint::Reserve if plugin.reserve().is_some() => self.reserves.push(index),
@@ -247,6 +255,12 @@ impl Profile {
             .map(|(place, plugin)| (PluginIndex(place as u8), &**plugin))
     }
 
+    /// Whether it spreads pods that have no constraints of their own, for which it has to know of
+    /// services and controllers.
+    pub fn spreads_by_default(&self) -> bool {
+        (self.plugins()).any(|(_, plugin)| !plugin.default_spread_keys().is_empty())
+    }
+
     /// A plugin.
     pub fn plugin(&self, index: PluginIndex) -> &dyn Plugin {
         &*self.plugins[index.index()]
@@ -255,6 +269,27 @@ impl Profile {
     /// The events a plugin registered for.
     pub fn events(&self, index: PluginIndex) -> EventSet {
         self.events[index.index()]
+    }
+
+    /// Who a pod is to other pods, if one of these plugins, which rejected it, looks at those; the
+    /// default if it is of no importance.
+    pub fn known_to_others(&self, rejectors: PluginSet, peers: PeerId) -> PeerId {
+        let mut rejectors = rejectors.iter();
+        if rejectors.any(|index| self.plugin(index).peer_filter().is_some()) {
+            peers
+        } else {
+            PeerId::default()
+        }
+    }
+
+    /// What a pod listens to that these plugins rejected, each topic once.
+    pub fn topics(&self, plugins: PluginSet, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        let mut topics: Vec<_> = (plugins.iter())
+            .flat_map(|index| self.plugin(index).topics(pod, cluster))
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
     }
 
     /// The names of a set of plugins, sorted: `[A B]`.
@@ -268,14 +303,16 @@ impl Profile {
     }
 
     /// Runs the PreFilters. Source: `framework/runtime.RunPreFilterPlugins`.
-    pub(super) fn pre_filter(&self, pod: &PodShape, cluster: &Cluster) -> PreFiltered {
+    pub(super) fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFiltered {
         let mut skipped = PluginSet::default();
         let mut narrowed: Option<Narrowed> = None;
         for (index, plugin) in self.at(&self.pre_filters) {
-            let Some(pre_filter) = plugin.pre_filter() else {
-                continue;
+            let answer = match (plugin.pre_filter(), plugin.peer_filter()) {
+                (Some(point), _) => point.pre_filter(pod.shape, cluster),
+                (None, Some(point)) => point.pre_filter(pod, cluster),
+                (None, None) => continue,
             };
-            match pre_filter.pre_filter(pod, cluster) {
+            match answer {
                 PreFilterAnswer::Proceed => {}
                 PreFilterAnswer::Skip => skipped.insert(index),
                 PreFilterAnswer::Reject(message) => {
@@ -296,46 +333,36 @@ impl Profile {
         PreFiltered::Nodes { narrowed, skipped }
     }
 
-    /// Runs the Filters over `left`, in order.
+    /// How many of the filters can keep their answers until a node changes: those before the first
+    /// that looks at other pods and is not skipped.
+    pub(super) fn kept_filters(&self, skipped: PluginSet) -> usize {
+        let looks_further = |index: &PluginIndex| {
+            !skipped.contains(*index) && self.plugin(*index).peer_filter().is_some()
+        };
+        let kept = self.filters.iter().position(looks_further);
+        kept.unwrap_or(self.filters.len())
+    }
+
+    /// Runs these of the filters over `left`, in order.
     pub(super) fn filter(
         &self,
-        pod: &PodShape,
+        which: Range<usize>,
+        pod: Incoming<'_>,
         cluster: &Cluster,
         skipped: PluginSet,
         left: &mut NodeSet,
         why: &mut Diagnosis,
     ) {
-        for &index in &self.filters {
+        for &index in self.filters.get(which).unwrap_or_default() {
             if skipped.contains(index) {
                 continue;
             }
-            if let Some(filter) = self.plugin(index).filter() {
-                why.speak_for(index);
+            let plugin = self.plugin(index);
+            why.speak_for(index);
+            if let Some(filter) = plugin.filter() {
+                filter.filter(pod.shape, cluster, left, why);
+            } else if let Some(filter) = plugin.peer_filter() {
                 filter.filter(pod, cluster, left, why);
-            }
-        }
-    }
-
-    /// Whether the pod fits these nodes as the cluster is now: removes from `left` those it does
-    /// not fit, and says why. Nodes outside the PreFilters' narrowing are rejected too.
-    pub fn revalidate(
-        &self,
-        pod: &PodShape,
-        cluster: &Cluster,
-        left: &mut NodeSet,
-        why: &mut Diagnosis,
-    ) {
-        match self.pre_filter(pod, cluster) {
-            PreFiltered::Rejected(_) => left.clear(),
-            PreFiltered::Nodes { narrowed, skipped } => {
-                if let Some(narrowed) = narrowed {
-                    let mut outside = left.clone();
-                    outside.subtract(&narrowed.nodes);
-                    let reason = Reason::Text("node(s) didn't satisfy plugin(s)");
-                    why.reject(left, &outside, reason, Code::Unresolvable);
-                }
-                left.intersect(cluster.nodes());
-                self.filter(pod, cluster, skipped, left, why);
             }
         }
     }

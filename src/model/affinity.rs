@@ -1,5 +1,6 @@
 //! Node selectors and node affinity, as component-helpers `scheduling/corev1/nodeaffinity`.
 
+use super::label_syntax;
 use crate::{api, config};
 
 /// Labels of one node, by key.
@@ -11,7 +12,7 @@ pub trait LabelView {
 }
 
 /// How a requirement compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operator {
     /// The label has one of the values.
     In,
@@ -28,7 +29,7 @@ pub enum Operator {
 }
 
 /// One requirement on a label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Requirement {
     /// Label key.
     pub key: Box<str>,
@@ -48,6 +49,21 @@ impl Requirement {
             values: [value.into()].into(),
             number: 0,
         }
+    }
+
+    /// A requirement of a label selector, which knows fewer operators than one of a node selector.
+    ///
+    /// # Errors
+    ///
+    /// Upstream's text when the operator does not exist or does not go with the values.
+    pub(super) fn of_labels(requirement: &api::Requirement) -> Result<Self, String> {
+        label_syntax::check(&requirement.key, &requirement.operator, &requirement.values)?;
+        Self::compile(requirement).ok_or_else(|| {
+            format!(
+                "{:?} is not a valid label selector operator",
+                requirement.operator
+            )
+        })
     }
 
     /// None when upstream's parser would refuse it.
@@ -208,6 +224,12 @@ impl RequiredTerms {
     /// Whether one of the terms matches.
     pub fn matches(&self, node: &impl LabelView) -> bool {
         self.0.iter().any(|term| term.matches(node))
+    }
+
+    /// The labels that they look at.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        let requirements = self.0.iter().flat_map(|term| term.requirements());
+        requirements.map(|one| &*one.key)
     }
 
     /// The node names to which the terms confine the pod: every term has `metadata.name In`.

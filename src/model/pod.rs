@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::requests::{CompileError, PodRequests};
-use super::{PreferredTerm, Requests, RequiredTerms, Requirement, Toleration};
+use super::{LabelView, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement, Toleration};
 use crate::api;
 
 /// Which pod: what the API server needs to find it, and to be sure it is still the same one.
@@ -78,12 +78,6 @@ impl HostPort {
 /// it had not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unsupported {
-    /// podAffinity.
-    PodAffinity,
-    /// podAntiAffinity.
-    PodAntiAffinity,
-    /// topologySpreadConstraints with DoNotSchedule.
-    TopologySpread,
     /// persistentVolumeClaim and ephemeral volumes.
     VolumeClaims,
     /// gcePersistentDisk, awsElasticBlockStore, iscsi and rbd volumes.
@@ -94,8 +88,8 @@ pub enum Unsupported {
     PodGroup,
 }
 
-/// Everything the plugins read of a pod that waits: two pods with equal shapes get the same
-/// answers, so what is computed for one holds for the other.
+/// What the plugins read of a pod that waits, but for those that look at other pods: two pods with
+/// equal shapes get the same answers, so what is computed for one holds for the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodShape {
     /// What must be free on the node.
@@ -118,6 +112,21 @@ pub struct PodShape {
     pub declared_features: Box<[&'static str]>,
     /// What keeps it from being placed by this version.
     pub unsupported: Box<[Unsupported]>,
+}
+
+impl PodShape {
+    /// Whether nodeSelector and required node affinity allow this node.
+    pub fn asks_for(&self, node: &impl LabelView) -> bool {
+        let mut selector = self.node_selector.iter();
+        selector.all(|one| one.matches(node.label(&one.key)))
+            && (self.required.as_ref()).is_none_or(|terms| terms.matches(node))
+    }
+
+    /// The labels of nodes that nodeSelector and required node affinity look at.
+    pub fn labels_of_nodes(&self) -> impl Iterator<Item = &str> {
+        let selector = self.node_selector.iter().map(|one| &*one.key);
+        selector.chain(self.required.iter().flat_map(RequiredTerms::labels))
+    }
 }
 
 /// What a pod takes on its node.
@@ -178,6 +187,8 @@ pub struct CompiledPod {
     pub node: Box<str>,
     /// Who shall place it.
     pub scheduler_name: Box<str>,
+    /// What it asks of other pods, and by what they know it.
+    pub peers: PodPeers,
     /// What it takes where it is placed.
     pub placed: PlacedPod,
     /// Present while it is not bound.
@@ -230,6 +241,7 @@ impl CompiledPod {
             finished: matches!(&*pod.status.phase, "Succeeded" | "Failed"),
             node: pod.spec.node_name.clone(),
             scheduler_name: pod.spec.scheduler_name.clone(),
+            peers: PodPeers::compile(pod),
             placed,
             waiting,
         })
@@ -343,9 +355,6 @@ fn normalized_image(name: &str) -> Box<str> {
 
 fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
     let spec = &pod.spec;
-    let hard = |constraint: &api::TopologySpreadConstraint| {
-        &*constraint.when_unsatisfiable == "DoNotSchedule"
-    };
     let claim = |volume: &api::Volume| {
         volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
     };
@@ -356,15 +365,6 @@ fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
             || volume.rbd.is_some()
     };
     [
-        (spec.affinity.pod_affinity.asks(), Unsupported::PodAffinity),
-        (
-            spec.affinity.pod_anti_affinity.asks(),
-            Unsupported::PodAntiAffinity,
-        ),
-        (
-            spec.topology_spread_constraints.iter().any(hard),
-            Unsupported::TopologySpread,
-        ),
         (spec.volumes.iter().any(claim), Unsupported::VolumeClaims),
         (spec.volumes.iter().any(disk), Unsupported::ExclusiveDisks),
         (

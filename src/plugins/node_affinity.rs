@@ -1,14 +1,12 @@
 //! NodeAffinity: nodeSelector, required and preferred node affinity. Source:
 //! `plugins/nodeaffinity`.
 
-use crate::cluster::{Cluster, LabelIndex, NodeSet};
+use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, PreFilter,
-    PreFilterAnswer, Reason, Score,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Plugin,
+    PreFilter, PreFilterAnswer, Reason, Score, Topic,
 };
-use crate::model::{
-    LabelView, NodeTerm, Operator, PodShape, PreferredTerm, RequiredTerms, Requirement,
-};
+use crate::model::{LabelView, PodShape, PreferredTerm, RequiredTerms};
 
 const REASON: Reason = Reason::Text("node(s) didn't match Pod's node affinity/selector");
 const ENFORCED: Reason = Reason::Text("node(s) didn't match scheduler-enforced node affinity");
@@ -36,16 +34,10 @@ impl NodeAffinity {
         let added = self.added_required.as_ref();
         added.is_none_or(|terms| terms.matches(node))
     }
-}
 
-fn matches(pod: &PodShape, node: &impl LabelView) -> bool {
-    pod.node_selector
-        .iter()
-        .all(|one| one.matches(node.label(&one.key)))
-        && pod
-            .required
-            .as_ref()
-            .is_none_or(|terms| terms.matches(node))
+    fn allows(&self, pod: &PodShape, node: &impl LabelView) -> bool {
+        self.enforced(node) && pod.asks_for(node)
+    }
 }
 
 impl Plugin for NodeAffinity {
@@ -69,11 +61,19 @@ impl Plugin for NodeAffinity {
         EventSet::of(&[EventKind::NodeAdd, EventKind::NodeLabel])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+    fn topics(&self, pod: Incoming<'_>, _: &Cluster) -> Vec<Topic> {
+        let asked = pod.shape.labels_of_nodes();
+        let enforced = self.added_required.iter().flat_map(RequiredTerms::labels);
+        let labels = asked.chain(enforced).map(Topic::node_label);
+        labels.chain([Topic::Kind(EventKind::NodeAdd)]).collect()
+    }
+
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
         match event {
-            ClusterEvent::NodeAdd(node) => self.enforced(*node) && matches(pod, *node),
+            ClusterEvent::NodeAdd(node) => self.allows(pod.shape, *node),
+            // Upstream forgets that a node may come to match the terms that all pods are given.
             ClusterEvent::NodeUpdate(_, old, new) => {
-                self.enforced(*new) && !matches(pod, *old) && matches(pod, *new)
+                self.allows(pod.shape, *new) && !self.allows(pod.shape, *old)
             }
             _ => false,
         }
@@ -115,7 +115,7 @@ impl Filter for NodeAffinity {
                     }
                 }
             } else {
-                rejected.subtract(&matching_any(terms, cluster, left));
+                rejected.subtract(&cluster.matching_any(terms, left));
             }
             if !rejected.is_empty() {
                 why.reject(left, &rejected, ENFORCED, Code::Unresolvable);
@@ -126,20 +126,14 @@ impl Filter for NodeAffinity {
             for node in left.iter() {
                 if cluster
                     .node(node)
-                    .is_some_and(|model| matches(pod, &**model))
+                    .is_some_and(|model| pod.asks_for(&**model))
                 {
                     rejected.remove(node);
                 }
             }
         } else {
-            let mut matching = left.clone();
-            for requirement in &pod.node_selector {
-                retain_matching(requirement, cluster.labels(), &mut matching);
-            }
-            if let Some(terms) = &pod.required {
-                matching = matching_any(terms, cluster, &matching);
-            }
-            rejected.subtract(&matching);
+            let required = pod.required.as_ref();
+            rejected.subtract(&cluster.matching_nodes(&pod.node_selector, required, left));
         }
         if !rejected.is_empty() {
             why.reject(left, &rejected, REASON, Code::Unresolvable);
@@ -167,7 +161,7 @@ impl Score for NodeAffinity {
                     column[node.index()] += if hit { weight } else { 0 };
                 }
             } else {
-                for node in matching_term(&preferred.term, cluster, nodes).iter() {
+                for node in cluster.matching_term(&preferred.term, nodes).iter() {
                     column[node.index()] += weight;
                 }
             }
@@ -176,54 +170,6 @@ impl Score for NodeAffinity {
 
     fn normalize(&self) -> Normalize {
         Normalize::ByMax
-    }
-}
-
-/// The nodes of `among` that match one of the terms.
-fn matching_any(terms: &RequiredTerms, cluster: &Cluster, among: &NodeSet) -> NodeSet {
-    let mut any = NodeSet::new();
-    for term in &terms.0 {
-        any.union(&matching_term(term, cluster, among));
-    }
-    any
-}
-
-/// The nodes of `among` that match the term.
-fn matching_term(term: &NodeTerm, cluster: &Cluster, among: &NodeSet) -> NodeSet {
-    if !term.is_valid() {
-        return NodeSet::new();
-    }
-    let mut left = among.clone();
-    for requirement in term.requirements() {
-        retain_matching(requirement, cluster.labels(), &mut left);
-    }
-    if term.has_names() {
-        left = left
-            .iter()
-            .filter(|&node| term.matches_name(cluster.node_name(node)))
-            .collect();
-    }
-    left
-}
-
-/// Keeps the nodes that satisfy the requirement, by the label index.
-fn retain_matching(requirement: &Requirement, labels: &LabelIndex, left: &mut NodeSet) {
-    let mut hit = NodeSet::new();
-    let key = &*requirement.key;
-    match requirement.operator {
-        Operator::In | Operator::NotIn => {
-            for value in &requirement.values {
-                labels.with_value(key, value, &mut hit);
-            }
-        }
-        Operator::Exists | Operator::DoesNotExist => labels.with_key(key, &mut hit),
-        Operator::Gt | Operator::Lt => {
-            labels.with_values(key, |value| requirement.matches(Some(value)), &mut hit);
-        }
-    }
-    match requirement.operator {
-        Operator::NotIn | Operator::DoesNotExist => left.subtract(&hit),
-        _ => left.intersect(&hit),
     }
 }
 

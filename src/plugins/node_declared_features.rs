@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Plugin, PreFilter, PreFilterAnswer,
-    Reason,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Plugin, PreFilter,
+    PreFilterAnswer, Reason,
 };
 use crate::model::{NodeModel, PodShape};
 
@@ -31,12 +31,25 @@ impl Plugin for NodeDeclaredFeatures {
     }
 
     fn events(&self) -> EventSet {
-        EventSet::of(&[EventKind::NodeAdd, EventKind::NodeDeclaredFeature])
+        // Upstream registers for any update of the pod itself.
+        EventSet::of(&[
+            EventKind::NodeAdd,
+            EventKind::NodeDeclaredFeature,
+            EventKind::TargetPodLabel,
+            EventKind::TargetPodToleration,
+            EventKind::TargetPodScaleDown,
+            EventKind::TargetPodScaleUp,
+            EventKind::TargetPodGatesEliminated,
+            EventKind::TargetPodUpdate,
+        ])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, _: &PodShape) -> bool {
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
         match event {
             ClusterEvent::NodeUpdate(_, old, new) => old.declared_features != new.declared_features,
+            ClusterEvent::TargetPod(_, old) => {
+                old.shape.declared_features != pod.shape.declared_features
+            }
             _ => true,
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Plugin, PreFilter, PreFilterAnswer,
-    Reason,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Plugin, PreFilter,
+    PreFilterAnswer, Reason,
 };
 use crate::model::PodShape;
 
@@ -29,10 +29,17 @@ impl Plugin for NodePorts {
         EventSet::of(&[EventKind::AssignedPodDelete, EventKind::NodeAdd])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
         match event {
-            ClusterEvent::AssignedPodDelete(gone) => (pod.host_ports.iter())
-                .any(|port| gone.host_ports.iter().any(|freed| freed.conflicts(port))),
+            ClusterEvent::AssignedPodDelete(gone) => {
+                let mut freed = gone.pod.host_ports.iter();
+                freed.any(|freed| {
+                    pod.shape
+                        .host_ports
+                        .iter()
+                        .any(|port| freed.conflicts(port))
+                })
+            }
             _ => true,
         }
     }

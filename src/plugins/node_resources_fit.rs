@@ -4,7 +4,8 @@
 use super::resource_score::{ResourceWeight, columns, percent};
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, MAX_SCORE, Plugin, Reason, Score,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, MAX_SCORE, Plugin,
+    Reason, Score, Topic,
 };
 use crate::model::{NodeModel, PodShape, is_extended_resource};
 
@@ -99,12 +100,36 @@ impl Plugin for NodeResourcesFit {
         ])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+    fn topics(&self, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
+        // Where nothing would be enough for the pod, it helps nobody that pods go; once a node is
+        // large enough, the pod is tried again and listens anew.
+        let too_large = !some_node_fits(pod.shape, cluster);
+        let frees = |kind: &EventKind| {
+            matches!(
+                kind,
+                EventKind::AssignedPodDelete | EventKind::AssignedPodScaleDown
+            )
+        };
+        let heard = self
+            .events()
+            .iter()
+            .filter(|kind| !(too_large && frees(kind)));
+        heard.map(Topic::Kind).collect()
+    }
+
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluster) -> bool {
+        let pod = pod.shape;
+        // Upstream tries every pod again when a pod goes, though the node may be too small for it.
+        let large_enough = |node| cluster.node(node).is_some_and(|node| fits_empty(pod, node));
         match event {
             ClusterEvent::NodeAdd(node) => fits_empty(pod, node),
             ClusterEvent::NodeUpdate(_, old, new) => fits_empty(pod, new) && grew(pod, old, new),
-            ClusterEvent::AssignedPodScaleDown(old, new) => wanted(pod)
-                .any(|(name, amount)| amount != 0 && old.held.get(name) > new.held.get(name)),
+            ClusterEvent::AssignedPodDelete(gone) => large_enough(gone.node),
+            ClusterEvent::AssignedPodUpdate(_, old, new) => {
+                let shrank = |name| old.pod.held.get(name) > new.pod.held.get(name);
+                large_enough(new.node)
+                    && wanted(pod).any(|(name, amount)| amount != 0 && shrank(name))
+            }
             _ => true,
         }
     }
@@ -128,6 +153,25 @@ fn wanted(pod: &PodShape) -> impl Iterator<Item = (&str, i64)> {
 fn fits_empty(pod: &PodShape, node: &NodeModel) -> bool {
     node.allowed_pods >= 1
         && wanted(pod).all(|(name, amount)| amount <= 0 || amount <= node.allocatable(name))
+}
+
+/// Whether the pod would fit some node without other pods.
+fn some_node_fits(pod: &PodShape, cluster: &Cluster) -> bool {
+    let resources = cluster.resources();
+    let asked = wanted(pod).filter(|(_, amount)| *amount > 0);
+    let columns: Option<Vec<_>> = asked
+        .map(|(name, amount)| Some((resources.allocatable(resources.id(name)?), amount)))
+        .collect();
+    let Some(columns) = columns else {
+        return false;
+    };
+    let mut pods = cluster.allowed_pods().iter().enumerate();
+    pods.any(|(node, &pods)| {
+        pods >= 1
+            && columns
+                .iter()
+                .all(|(column, amount)| column[node] >= *amount)
+    })
 }
 
 fn grew(pod: &PodShape, old: &NodeModel, new: &NodeModel) -> bool {

@@ -3,8 +3,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Plugin, PreFilter, PreFilterAnswer,
-    Reason,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Plugin, PreFilter,
+    PreFilterAnswer, Reason,
 };
 use crate::model::{PodShape, Taint};
 
@@ -41,11 +41,11 @@ impl Plugin for NodeUnschedulable {
         ])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
         match event {
             ClusterEvent::NodeAdd(node) => !node.unschedulable,
             ClusterEvent::NodeUpdate(_, old, new) => old.unschedulable && !new.unschedulable,
-            ClusterEvent::TargetPod(_) => tolerates(pod),
+            ClusterEvent::TargetPod(..) => tolerates(pod.shape),
             _ => false,
         }
     }

@@ -19,11 +19,6 @@ impl NotYet {
 
 const fn words(what: Unsupported) -> &'static str {
     match what {
-        Unsupported::PodAffinity => "pod affinity (spec.affinity.podAffinity)",
-        Unsupported::PodAntiAffinity => "pod anti-affinity (spec.affinity.podAntiAffinity)",
-        Unsupported::TopologySpread => {
-            "topology spread constraints with whenUnsatisfiable: DoNotSchedule"
-        }
         Unsupported::VolumeClaims => "volumes that need binding (persistentVolumeClaim, ephemeral)",
         Unsupported::ExclusiveDisks => {
             "volumes that nodes cannot share (gcePersistentDisk, awsElasticBlockStore, iscsi, rbd)"

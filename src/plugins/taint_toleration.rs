@@ -2,9 +2,10 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Normalize, Plugin, Reason, Score,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Plugin,
+    Reason, Score,
 };
-use crate::model::{Effect, PodShape, Taint, find_untolerated};
+use crate::model::{Effect, PodShape, find_untolerated};
 
 const REASON: Reason = Reason::Text("node(s) had untolerated taint(s)");
 
@@ -33,8 +34,8 @@ impl Plugin for TaintToleration {
         ])
     }
 
-    fn hint(&self, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
-        let untolerated = |taints| find_untolerated(taints, &pod.tolerations).is_some();
+    fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, _: &Cluster) -> bool {
+        let untolerated = |taints| find_untolerated(taints, &pod.shape.tolerations).is_some();
         match event {
             ClusterEvent::NodeAdd(node) => !untolerated(&node.taints),
             ClusterEvent::NodeUpdate(_, old, new) => {
@@ -47,17 +48,7 @@ impl Plugin for TaintToleration {
 
 impl Filter for TaintToleration {
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
-        let tolerated = |taint: &Taint| {
-            pod.tolerations
-                .iter()
-                .any(|toleration| toleration.tolerates(taint))
-        };
-        let mut hit = NodeSet::new();
-        for (taint, nodes) in cluster.taints().iter() {
-            if taint.effect.forbids() && !tolerated(taint) {
-                nodes.add_to(&mut hit);
-            }
-        }
+        let hit = cluster.untolerated_nodes(&pod.tolerations);
         if left.intersects(&hit) {
             why.reject(left, &hit, REASON, Code::Unresolvable);
         }

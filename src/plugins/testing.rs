@@ -10,6 +10,7 @@
 
 pub(crate) mod arbitrary;
 pub(crate) mod naive;
+pub(crate) mod peers;
 pub(crate) mod plain;
 
 use proptest::prelude::ProptestConfig;

@@ -6,6 +6,10 @@
 )]
 
 mod hints;
+mod nominated;
+mod peer_hints;
+mod peers;
 mod profiles;
 mod properties;
+mod topics;
 mod upstream;

@@ -38,7 +38,13 @@ fn verdict(cluster: &mut Cluster, priority: i32, never: bool, cpu: i64) -> Verdi
     let mut evaluation = Evaluation::default();
     evaluation.filter(&profile, &shape, cluster);
     assert!(evaluation.feasible().is_empty());
-    explain(cluster, &profile, &shape, priority, never, &evaluation)
+    let preemptor = Preemptor {
+        pod: (&shape).into(),
+        priority,
+        never_preempts: never,
+        nominated: &Nominations::default(),
+    };
+    explain(cluster, &profile, preemptor, &evaluation)
 }
 
 fn hopeless(text: &str) -> Verdict {

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::Backoff;
+use super::{Backoff, WaitGroup};
+use crate::cluster::PeerId;
 use crate::framework::PluginSet;
 use crate::model::Time;
 
@@ -40,13 +41,6 @@ pub(super) struct ActiveOrder {
     pub(super) key: PodKey,
 }
 
-/// Unschedulable pods that every hint treats alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WaitGroup {
-    pub(super) class: ClassId,
-    pub(super) rejectors: PluginSet,
-}
-
 /// What the queue knows of a pod.
 #[derive(Clone, Debug)]
 pub struct QueuedPod {
@@ -55,6 +49,8 @@ pub struct QueuedPod {
     pub priority: i32,
     /// Class.
     pub class: ClassId,
+    /// Its class among other pods, while it is of importance who it is to them.
+    pub peers: PeerId,
     /// Where it is.
     pub state: State,
     /// How often it was tried.
@@ -77,6 +73,7 @@ impl QueuedPod {
             key,
             priority,
             class,
+            peers: PeerId::default(),
             state: State::InFlight,
             attempts: 0,
             first_attempt: None,
@@ -96,9 +93,11 @@ impl QueuedPod {
         }
     }
 
-    pub(super) fn group(&self) -> WaitGroup {
+    /// Those with which it waits, while it is unschedulable.
+    pub fn group(&self) -> WaitGroup {
         WaitGroup {
             class: self.class,
+            peers: self.peers,
             rejectors: self.rejectors,
         }
     }

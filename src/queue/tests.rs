@@ -12,6 +12,13 @@ use super::*;
 use crate::plugins::default_profile;
 
 impl SchedulingQueue {
+    /// The groups that listen to none of these topics.
+    pub(crate) fn deaf_to(&self, topics: &[Topic]) -> Vec<WaitGroup> {
+        let listening = self.unschedulable.listening_to(topics);
+        let all = self.unschedulable.all().copied();
+        all.filter(|group| !listening.contains(group)).collect()
+    }
+
     /// Fails unless every pod is in the one place that its state says.
     pub(crate) fn audit(&self) {
         let mut places = 0;
@@ -21,10 +28,7 @@ impl SchedulingQueue {
                 State::Active => self.active.contains(&order),
                 State::Backoff(until) => self.backoff.contains(&(until, order)),
                 State::ErrorBackoff(until) => self.error_backoff.contains(&(until, *key)),
-                State::Unschedulable => self
-                    .unschedulable
-                    .get(&pod.group())
-                    .is_some_and(|pods| pods.contains(key)),
+                State::Unschedulable => self.unschedulable.contains(*key, &pod.group()),
                 State::Gated => self.gated.contains(key),
                 State::InFlight => {
                     places -= 1;
@@ -34,13 +38,11 @@ impl SchedulingQueue {
             assert!(held, "{key:?} is not where it should be: {:?}", pod.state);
             places += 1;
         }
-        let unschedulable: usize = self.unschedulable.values().map(BTreeSet::len).sum();
-        assert_eq!(unschedulable, self.unschedulable_count);
-        assert!(self.unschedulable.values().all(|pods| !pods.is_empty()));
+        self.unschedulable.audit();
         let all = self.active.len()
             + self.backoff.len()
             + self.error_backoff.len()
-            + unschedulable
+            + self.unschedulable.len()
             + self.gated.len();
         assert_eq!(all, places as usize, "some pod is in a second place");
     }
@@ -56,6 +58,19 @@ fn add(queue: &mut SchedulingQueue, pods: &[(u64, i32, u64)]) {
         let now = Time::from_secs(second);
         queue.add(PodKey(key), priority, ClassId(0), PluginSet::default(), now);
     }
+}
+
+/// Rejects a pod, which then listens to nodes that come.
+fn reject(queue: &mut SchedulingQueue, key: PodKey, rejectors: PluginSet, now: Time) {
+    queue.reject(key, rejectors, PeerId::default(), now, |_| vec![NODES]);
+}
+
+const NODES: Topic = Topic::Kind(EventKind::NodeAdd);
+
+/// A node comes; the groups that it helps.
+fn node_comes(queue: &mut SchedulingQueue, second: u64, helps: impl FnMut(&WaitGroup) -> bool) {
+    let now = Time::from_secs(second);
+    queue.wake(EventKind::NodeAdd, &[NODES], i32::MAX, now, helps);
 }
 
 /// Takes out all there is to try.

@@ -9,15 +9,18 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::engine::{Change, EffectId, Outcome};
+use crate::model::ControllerKind;
 
 /// Which object a change is about. Pods are told apart by uid, because a pod that comes back under
-/// its name is another pod; everything else by name.
+/// its name is another pod; everything else by name, with the namespace if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     Pod(Box<str>),
     Node(Box<str>),
     Namespace(Box<str>),
     PriorityClass(Box<str>),
+    Service(Box<str>),
+    Controller(ControllerKind, Box<str>),
     Everything,
 }
 

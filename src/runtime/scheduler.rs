@@ -13,6 +13,7 @@ use super::lease::{Campaign, Fence};
 use super::mailbox::Mailbox;
 use super::{Options, RunError, driver, http, watch};
 use crate::engine::{Engine, Setup};
+use crate::framework::Profile;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a bind may take before its outcome counts as unknown.
@@ -95,9 +96,15 @@ impl Scheduler {
 
         let mailbox = Arc::new(Mailbox::default());
         let election = campaign.as_ref().map(Campaign::leadership);
-        let watches = watch::start_all(&watch_client, &mailbox, &metrics, &election, |check| {
-            health.add_check(check, "not everything is listed yet")
-        });
+        let spreads_by_default = profiles.iter().any(Profile::spreads_by_default);
+        let watches = watch::start_all(
+            &watch_client,
+            &mailbox,
+            &metrics,
+            &election,
+            spreads_by_default,
+            |check| health.add_check(check, "not everything is listed yet"),
+        );
         let health = Arc::new(health);
         // As with kube-scheduler, events have a limit of their own, so that binds do not pay for them.
         let pace = rate_limit.map(Pace::new);

@@ -16,7 +16,10 @@ use kube::{Api, Client};
 use super::http::ReadyFlag;
 use super::lease::Leadership;
 use super::mailbox::{Mailbox, Subject};
-use crate::api::{Kind, Namespace, Node, Pod, PriorityClass, Watched};
+use crate::api::{
+    Kind, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
+    StatefulSet, Watched,
+};
 use crate::engine::Change;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
 pub(super) use source::Source;
@@ -53,9 +56,11 @@ type Start = fn(Client, Arc<Mailbox>, Arc<Unsynced>, Election, ReadyFlag, WatchM
 type Election = Option<tokio::sync::watch::Receiver<Leadership>>;
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is watched, with the name of its readiness check. A further kind is one line here and a
-/// [`Source`].
-const WATCHED: &[(&str, &str, Start)] = &[
+/// A kind, the name of its readiness check, and its watch.
+type WatchedKind = (&'static str, &'static str, Start);
+
+/// What is watched always. A further kind is one line here and a [`Source`].
+const WATCHED: &[WatchedKind] = &[
     (Pod::KIND, "watch-pods", start::<Pod>),
     (Node::KIND, "watch-nodes", start::<Node>),
     (Namespace::KIND, "watch-namespaces", start::<Namespace>),
@@ -66,17 +71,36 @@ const WATCHED: &[(&str, &str, Start)] = &[
     ),
 ];
 
-/// Starts every watch. With an election, decisions begin only when everything was listed again after
-/// this replica became the leader: what its predecessor did last may not have been seen yet.
+/// What is watched for default spreading. There may be very many replica sets.
+const OWNERS: &[WatchedKind] = &[
+    (Service::KIND, "watch-services", start::<Service>),
+    (
+        ReplicationController::KIND,
+        "watch-replicationcontrollers",
+        start::<ReplicationController>,
+    ),
+    (ReplicaSet::KIND, "watch-replicasets", start::<ReplicaSet>),
+    (
+        StatefulSet::KIND,
+        "watch-statefulsets",
+        start::<StatefulSet>,
+    ),
+];
+
+/// Starts every watch; those of services and controllers if pods are spread by default. With an
+/// election, decisions begin only when everything was listed again after this replica became the
+/// leader: what its predecessor did last may not have been seen yet.
 pub(super) fn start_all(
     client: &Client,
     mailbox: &Arc<Mailbox>,
     metrics: &Metrics,
     election: &Election,
+    spreads_by_default: bool,
     mut ready: impl FnMut(&'static str) -> ReadyFlag,
 ) -> Vec<Task> {
-    let unsynced = Unsynced::new(WATCHED.len(), mailbox);
-    (WATCHED.iter())
+    let owners = if spreads_by_default { OWNERS } else { &[] };
+    let unsynced = Unsynced::new(WATCHED.len() + owners.len(), mailbox);
+    (WATCHED.iter().chain(owners))
         .map(|(kind, check, start)| {
             let (client, mailbox) = (client.clone(), Arc::clone(mailbox));
             start(
@@ -294,7 +318,7 @@ impl<K: Source> Watch<K> {
                     if let watcher::Error::WatchStartFailed(kube::Error::Api(status))
                     | watcher::Error::InitialListFailed(kube::Error::Api(status)) = &error
                     {
-                        if K::OPTIONAL && status.is_forbidden() {
+                        if K::WITHOUT.is_some() && status.is_forbidden() {
                             self.settled();
                             tokio::time::sleep(FORBIDDEN_PAUSE).await;
                         }
@@ -351,8 +375,20 @@ impl<K: Source> Watch<K> {
             watcher::Error::WatchError(status) => status.message.clone(),
             other => other.to_string(),
         };
+        let forbidden = match error {
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.is_forbidden(),
+            _ => false,
+        };
+        let without = K::WITHOUT.filter(|_| forbidden);
         if std::mem::replace(&mut self.complained, true) {
             tracing::debug!(kind = K::KIND, reason, "watching still fails");
+        } else if let Some(without) = without {
+            tracing::warn!(
+                kind = K::KIND,
+                reason,
+                "watching is forbidden; scheduling goes on, but {without}"
+            );
         } else {
             tracing::warn!(
                 kind = K::KIND,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::api_server::ApiServer;
 use super::kinds::{Kind, find};
+use super::label_keys;
 use super::status::{Field, Status};
 use super::value;
 use crate::api;
@@ -54,6 +55,15 @@ impl ApiServer {
                 value::default(spec, "finalizers", json!(["kubernetes"]));
                 value::default(value::object(object, "status"), "phase", "Active");
             }
+            "replicationcontrollers" => {
+                let labels = value::at(object, &["spec", "template", "metadata", "labels"]);
+                if let Some(labels) = labels.cloned() {
+                    let spec = value::object(object, "spec");
+                    if spec.get("selector").is_none_or(is_empty) {
+                        spec.insert("selector".to_owned(), labels);
+                    }
+                }
+            }
             "priorityclasses" => {
                 value::default(value::as_object(object), "preemptionPolicy", PREEMPT);
             }
@@ -70,6 +80,7 @@ impl ApiServer {
         }
         let priority = self.priority(kind, &name, pod)?;
         let gated = !value::list(pod, &["spec", "schedulingGates"]).is_empty();
+        label_keys::merge(pod);
         let spec = value::object(pod, "spec");
         spec.extend(priority);
         value::default(spec, "schedulerName", "default-scheduler");
@@ -141,6 +152,11 @@ impl ApiServer {
         }
         Ok(given)
     }
+}
+
+/// Whether a map has no entries.
+fn is_empty(map: &Value) -> bool {
+    map.as_object().is_none_or(Map::is_empty)
 }
 
 /// Completes the requests of all containers, and of the pod as a whole.

@@ -132,10 +132,27 @@ pub static KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        plural: "replicationcontrollers",
+        kind: "ReplicationController",
+        short: &["rc"],
+        status: true,
+        generation: true,
+        ..PLAIN
+    },
+    Kind {
         group: "apps",
         plural: "replicasets",
         kind: "ReplicaSet",
         short: &["rs"],
+        status: true,
+        generation: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "apps",
+        plural: "statefulsets",
+        kind: "StatefulSet",
+        short: &["sts"],
         status: true,
         generation: true,
         ..PLAIN

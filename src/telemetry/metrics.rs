@@ -83,6 +83,8 @@ struct Families {
     watch_last_event: GaugeVec,
     quarantined_objects: IntGaugeVec,
     cycle_panics: IntCounter,
+    counter_audits: IntCounter,
+    counter_repairs: IntCounter,
 }
 
 impl Families {
@@ -271,6 +273,15 @@ impl Families {
             cycle_panics: define.counter(
                 "berth_cycle_panics_total",
                 "Scheduling cycles that ended in a bug and were contained. Please report.",
+            )?,
+            counter_audits: define.counter(
+                "berth_counter_audits_total",
+                "Samples of the counters of pods relative to pods that were counted again.",
+            )?,
+            counter_repairs: define.counter(
+                "berth_counter_repairs_total",
+                "Samples that were found wrong, after which everything was counted again. Please \
+                 report.",
             )?,
         })
     }

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use e2e::controlplane::Binaries;
+use e2e::signals::interrupted;
 use e2e::{ControlPlane, Options, Scheduler};
 
 /// A real Kubernetes control plane on loopback: etcd, kube-apiserver, and more if asked.
@@ -101,14 +102,4 @@ async fn run(up: Up) -> Result<()> {
     interrupted().await?;
     drop(scheduler);
     control_plane.stop().await
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("cannot wait for Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
-    }
 }

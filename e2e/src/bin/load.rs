@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::load::null::{self, NullArgs};
 use e2e::load::options::{LoadArgs, Output, Plan};
-use e2e::load::progress::Progress;
 use e2e::load::{self, report};
+use e2e::progress::Progress;
+use e2e::signals::interrupted;
 
 /// How fast pods get bound on a real API server: by a null scheduler, by kube-scheduler and by Berth.
 ///
@@ -84,15 +85,5 @@ async fn run(args: LoadArgs) -> Result<ExitCode> {
             eprintln!("interrupted");
             Ok(ExitCode::from(130))
         }
-    }
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("cannot wait for Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
     }
 }

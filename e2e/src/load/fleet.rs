@@ -11,8 +11,8 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Server};
-use super::progress::Progress;
 use super::{NAMESPACE, kinds, pods_path};
+use crate::progress::Progress;
 
 /// How long the API server may take to forget deleted pods.
 const EMPTY_LIMIT: Duration = Duration::from_secs(60);

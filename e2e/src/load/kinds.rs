@@ -64,6 +64,25 @@ pub const POD_KINDS: &[PodKind] = &[
         },
     },
     PodKind {
+        name: "soft-spread",
+        about: "topology spread over zones and nodes, maxSkew 1, ScheduleAnyway",
+        variants: GROUPS,
+        spec: |variant| {
+            let constraint = |key: &str| {
+                json!({
+                    "maxSkew": 1,
+                    "topologyKey": key,
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": {"group": group(variant)}},
+                })
+            };
+            json!({"topologySpreadConstraints": [
+                constraint("topology.kubernetes.io/zone"),
+                constraint("kubernetes.io/hostname"),
+            ]})
+        },
+    },
+    PodKind {
         name: "pod-affinity",
         about: "required affinity to the own group, by zone",
         variants: GROUPS,
@@ -80,6 +99,32 @@ pub const POD_KINDS: &[PodKind] = &[
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "kubernetes.io/hostname")],
+            }}})
+        },
+    },
+    PodKind {
+        name: "pod-anti-affinity-namespaces",
+        about: "the same over all namespaces, which a selector finds",
+        variants: GROUPS,
+        spec: |variant| {
+            let mut term = term(variant, "kubernetes.io/hostname");
+            term["namespaceSelector"] = json!({"matchExpressions": [
+                {"key": "kubernetes.io/metadata.name", "operator": "Exists"},
+            ]});
+            json!({"affinity": {"podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [term],
+            }}})
+        },
+    },
+    PodKind {
+        name: "preferred-pod-affinity",
+        about: "preferred affinity to the own group, by zone",
+        variants: GROUPS,
+        spec: |variant| {
+            json!({"affinity": {"podAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 10, "podAffinityTerm": term(variant, "topology.kubernetes.io/zone")},
+                ],
             }}})
         },
     },

@@ -13,10 +13,10 @@ use super::histogram;
 use super::kinds::PodKind;
 use super::observer::{Observer, Seen};
 use super::options::Plan;
-use super::progress::Progress;
 use super::quantiles::{Quantiles, count, middle_rate, milliseconds};
 use super::usage::{self, CpuSeconds, Pids, Reading};
 use crate::ControlPlane;
+use crate::progress::Progress;
 
 /// How often it is looked whether a round still goes on.
 const POLL: Duration = Duration::from_millis(100);

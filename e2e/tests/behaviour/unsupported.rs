@@ -3,7 +3,7 @@
 use anyhow::Result;
 use e2e::harness::{Cluster, scheduled_condition};
 use e2e::objects::{PodBuilder, node, pod};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Checks that the pod is refused with a text that contains one of these words.
 async fn check_refused(pod: PodBuilder, words: &[&str]) -> Result<()> {
@@ -30,34 +30,6 @@ async fn check_refused(pod: PodBuilder, words: &[&str]) -> Result<()> {
     let refused = cluster.pods().get("asking").await?;
     assert_eq!(scheduled_condition(&refused).unwrap().status, "False");
     Ok(())
-}
-
-fn term() -> Value {
-    json!({"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "kubernetes.io/hostname"})
-}
-
-#[tokio::test]
-async fn berth_refuses_required_pod_affinity() -> Result<()> {
-    let affinity =
-        json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term()]}});
-    check_refused(pod("p").affinity(affinity), &["affinity"]).await
-}
-
-#[tokio::test]
-async fn berth_refuses_required_pod_anti_affinity() -> Result<()> {
-    let affinity =
-        json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term()]}});
-    check_refused(pod("p").affinity(affinity), &["affinity"]).await
-}
-
-#[tokio::test]
-async fn berth_refuses_hard_topology_spread() -> Result<()> {
-    let constraints = json!([{
-        "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": {"app": "x"}},
-    }]);
-    let asking = pod("p").spec("topologySpreadConstraints", constraints);
-    check_refused(asking, &["spread"]).await
 }
 
 #[tokio::test]

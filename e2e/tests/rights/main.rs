@@ -24,7 +24,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Where `deploy/` makes the service account.
 const NAMESPACE: &str = "kube-system";
@@ -90,6 +90,64 @@ async fn rights_are_exact() -> Result<()> {
         unused.is_empty(),
         "granted, and not used by anything that this test makes happen: {unused:#?}"
     );
+    Ok(())
+}
+
+/// What Berth can do without, by resource and kind.
+const OPTIONAL: [(&str, &str); 5] = [
+    ("priorityclasses", "PriorityClass"),
+    ("services", "Service"),
+    ("replicationcontrollers", "ReplicationController"),
+    ("replicasets", "ReplicaSet"),
+    ("statefulsets", "StatefulSet"),
+];
+
+/// Who may not list what only default spreading reads, or priority classes, schedules and is told.
+#[tokio::test]
+async fn some_rights_can_be_missing() -> Result<()> {
+    let mut cluster = Cluster::with_options(Options::default()).await?;
+    let control_plane = cluster.control_plane();
+    let deploy = deploy().to_string_lossy().into_owned();
+    let made = ["create", "-k", &deploy, "--dry-run=client", "-o", "json"];
+    let made = kubectl(control_plane, &made)?;
+    let documents = serde_json::Deserializer::from_str(&made).into_iter();
+    let mut objects: Vec<Value> = documents.collect::<Result<_, _>>()?;
+    let role = (objects.iter_mut()).find(|object| object["kind"] == "ClusterRole");
+    let rules = role.context("no ClusterRole")?["rules"]
+        .as_array_mut()
+        .context("no rules")?;
+    for rule in rules.iter_mut() {
+        let resources = rule["resources"].as_array_mut().context("no resources")?;
+        resources.retain(|resource| OPTIONAL.iter().all(|(name, _)| resource != name));
+    }
+    rules.retain(|rule| rule["resources"] != json!([]));
+    let file = control_plane.directory().join("fewer-rights.json");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    std::fs::write(&file, list.to_string())?;
+    kubectl(control_plane, &["create", "-f", &file.to_string_lossy()])?;
+    let token = kubectl(control_plane, &["create", "token", NAME, "-n", NAMESPACE])?;
+    let kubeconfig = control_plane.kubeconfig_of(token.trim(), "berth-kubeconfig")?;
+    let granted = roles::granted(&cluster.client(), NAMESPACE, NAME).await?;
+    roles::wait_until_in_force(&cluster, &account(), &granted).await?;
+
+    cluster.node(node("n1")).await?;
+    let options = SchedulerOptions {
+        kubeconfig: Some(kubeconfig),
+        ..SchedulerOptions::default()
+    };
+    cluster
+        .start_scheduler_of(SchedulerKind::Berth, &[NAME], options)
+        .await?;
+    cluster.pod(ours("placed")).await?;
+    cluster.wait_bound("placed").await?;
+    let output = cluster.scheduler()?.output();
+    for (_, kind) in OPTIONAL {
+        let told = |line: &&str| {
+            line.contains("watching is forbidden; scheduling goes on, but")
+                && line.contains(&format!("kind=\"{kind}\""))
+        };
+        assert_eq!(output.lines().filter(told).count(), 1, "{kind}: {output}");
+    }
     Ok(())
 }
 

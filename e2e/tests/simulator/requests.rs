@@ -42,6 +42,24 @@ fn binding(name: &str, node: &str, metadata: Value) -> Value {
     with(binding, metadata)
 }
 
+/// Terms and constraints with and without selectors, whose keys the pod's labels have and have not.
+fn label_keys() -> Value {
+    let term = json!({ "topologyKey": "zone", "labelSelector": { "matchLabels": { "a": "b" } },
+        "matchLabelKeys": ["r", "none"], "mismatchLabelKeys": ["s"] });
+    let no_keys = json!({ "topologyKey": "zone", "labelSelector": {} });
+    let terms = json!({
+        "requiredDuringSchedulingIgnoredDuringExecution": [no_keys, term],
+        "preferredDuringSchedulingIgnoredDuringExecution": [{ "weight": 1, "podAffinityTerm": term }],
+    });
+    let constraint = json!({ "topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": { "matchExpressions": [{ "key": "x", "operator": "Exists" }] },
+        "matchLabelKeys": ["s"] });
+    json!({
+        "affinity": { "podAffinity": terms, "podAntiAffinity": terms },
+        "topologySpreadConstraints": [constraint],
+    })
+}
+
 fn requests() -> Vec<(&'static str, String, Value)> {
     let one = |rest: &str| format!("{PODS}/{rest}");
     let pods = |query: &str| format!("{PODS}?{query}");
@@ -293,6 +311,16 @@ fn requests() -> Vec<(&'static str, String, Value)> {
         ("DELETE", one("none"), none.clone()),
         ("DELETE", "/api/v1/nodes/n1".into(), none.clone()),
         ("DELETE", "/api/v1/namespaces/default".into(), none.clone()),
+        // Selectors of a pod that name labels of its own.
+        (
+            "POST",
+            PODS.into(),
+            with(
+                pod("keys", label_keys()),
+                json!({ "labels": { "r": "1", "s": "2" } }),
+            ),
+        ),
+        ("DELETE", one("keys"), json!({ "gracePeriodSeconds": 0 })),
         // Other kinds.
         ("POST", LEASES.into(), lease.clone()),
         ("PUT", format!("{LEASES}/l"), lease.clone()),
@@ -312,6 +340,16 @@ fn requests() -> Vec<(&'static str, String, Value)> {
         (
             "GET",
             "/api/v1/namespaces/default/foos".into(),
+            none.clone(),
+        ),
+        (
+            "GET",
+            "/apis/apps/v1/namespaces/default/statefulsets".into(),
+            none.clone(),
+        ),
+        (
+            "GET",
+            "/api/v1/replicationcontrollers?fieldSelector=foo%3D1".into(),
             none.clone(),
         ),
         ("GET", "/api/v1/pods/a".into(), none),

@@ -243,9 +243,17 @@ fn refused() -> Vec<PodBuilder> {
         }}})
     };
     let spread = json!([{
-        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
+        "maxSkew": 1, "topologyKey": "no-node-has-it", "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {"app": "x"}},
     }]);
+    // A pod runs there, and any pod is one too many.
+    let alone_on = |node: &str| {
+        let mut affinity = named(&[node]);
+        affinity["podAntiAffinity"] = json!({"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"labelSelector": {}, "topologyKey": "kubernetes.io/hostname"},
+        ]});
+        affinity
+    };
     let claim = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
     let disk = json!([{"name": "data", "iscsi": {
         "targetPortal": "10.0.0.1:3260", "iqn": "iqn.2026-01.example:disk", "lun": 0,
@@ -265,7 +273,7 @@ fn refused() -> Vec<PodBuilder> {
         pod("p").affinity(named(&["gone"])),
         pod("p").affinity(named(&["large", "small"])),
         pod("p").affinity(required("podAffinity")),
-        pod("p").affinity(required("podAntiAffinity")),
+        tolerant().affinity(alone_on("gpu")),
         pod("p").spec("topologySpreadConstraints", spread),
         pod("p").spec("volumes", claim),
         pod("p").spec("volumes", disk),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::label_keys::{self, AskedAffinity};
 use crate::api;
 use crate::model::Quantity;
 use crate::simulator::pod_requests;
@@ -31,6 +32,7 @@ struct AskedSpec {
     containers: Vec<AskedContainer>,
     init_containers: Vec<AskedContainer>,
     resources: AskedResources,
+    affinity: AskedAffinity,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,6 +45,31 @@ struct AskedContainer {
 #[serde(default)]
 struct AskedResources {
     limits: api::Pairs,
+}
+
+/// What admission reads of a replication controller beside its selector.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AskedController {
+    spec: AskedControllerSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct AskedControllerSpec {
+    template: AskedTemplate,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct AskedTemplate {
+    metadata: AskedTemplateMeta,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct AskedTemplateMeta {
+    labels: api::Pairs,
 }
 
 /// What admission reads of a priority class beside its value.
@@ -140,7 +167,26 @@ pub(super) fn admit(pod: &mut api::Pod, asked: &Asked, classes: &Classes) -> Res
     check("spec.resources", &spec.resources, &asked.spec.resources)?;
     check_amounts("spec.overhead", &spec.overhead)?;
     request_pod_limits(pod, &asked.spec.resources.limits);
+    label_keys::merge(pod, &asked.spec.affinity);
     Ok(())
+}
+
+/// A namespace has its name as a label.
+pub(super) fn admit_namespace(namespace: &mut api::Namespace) {
+    let name = namespace.metadata.name.clone();
+    let labels = &mut namespace.metadata.labels.0;
+    labels.retain(|(key, _)| &**key != "kubernetes.io/metadata.name");
+    labels.push(("kubernetes.io/metadata.name".into(), name));
+}
+
+/// A replication controller without a selector selects what it makes.
+pub(super) fn admit_controller(
+    controller: &mut api::ReplicationController,
+    asked: AskedController,
+) {
+    if controller.spec.selector.is_empty() {
+        controller.spec.selector = asked.spec.template.metadata.labels;
+    }
 }
 
 fn prioritize(spec: &mut api::PodSpec, named: &str, classes: &Classes) -> Result<(), Wrong> {

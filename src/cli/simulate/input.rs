@@ -1,9 +1,12 @@
 //! The objects of the files, decoded and checked.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Input;
-use super::admission::{Asked, AskedClass, Classes, Wrong, admit, check_amounts};
+use super::admission::{
+    Asked, AskedClass, AskedController, Classes, Wrong, admit, admit_controller, admit_namespace,
+    check_amounts,
+};
 use super::documents::{Kind, Raw, Undecoded, each};
 use super::problems::{Place, Problems};
 use crate::api;
@@ -14,7 +17,12 @@ use crate::model::{CompileError, CompiledPod, NodeModel};
 pub(super) struct Objects {
     pub(super) nodes: Vec<api::Node>,
     pub(super) pods: Vec<api::Pod>,
+    /// Those of the files, and those in which there are pods.
     pub(super) namespaces: Vec<api::Namespace>,
+    pub(super) services: Vec<api::Service>,
+    pub(super) replication_controllers: Vec<api::ReplicationController>,
+    pub(super) replica_sets: Vec<api::ReplicaSet>,
+    pub(super) stateful_sets: Vec<api::StatefulSet>,
     pub(super) priority_classes: Vec<api::PriorityClass>,
     /// How many there were of other kinds.
     pub(super) skipped: BTreeMap<String, usize>,
@@ -42,6 +50,26 @@ pub(super) fn read(inputs: &[Input], problems: &mut Problems) -> Objects {
     reader.finish(problems)
 }
 
+impl Objects {
+    /// A pod cannot be in a namespace that does not exist.
+    fn add_namespaces(&mut self) {
+        let known: HashSet<&str> = (self.namespaces.iter())
+            .map(|namespace| &*namespace.metadata.name)
+            .collect();
+        let missing: BTreeSet<Box<str>> = (self.pods.iter())
+            .map(|pod| &pod.metadata.namespace)
+            .filter(|name| !known.contains(&***name))
+            .cloned()
+            .collect();
+        for name in missing {
+            let mut namespace = api::Namespace::default();
+            namespace.metadata.name = name;
+            admit_namespace(&mut namespace);
+            self.namespaces.push(namespace);
+        }
+    }
+}
+
 impl Reader {
     fn object(&mut self, place: &Place, kind: &Kind, raw: Raw<'_>, problems: &mut Problems) {
         let group = kind
@@ -51,9 +79,11 @@ impl Reader {
         let read = match (group, kind.kind.as_str()) {
             ("", "Pod") => self.pod(place, raw),
             ("", "Node") => self.node(place, raw),
-            ("", "Namespace") => decode(raw).map(|namespace| {
-                self.objects.namespaces.push(namespace);
-            }),
+            ("", "Namespace") => self.namespace(place, raw),
+            ("", "Service") => self.service(place, raw),
+            ("", "ReplicationController") => self.replication_controller(place, raw),
+            ("apps", "ReplicaSet") => self.replica_set(place, raw),
+            ("apps", "StatefulSet") => self.stateful_set(place, raw),
             ("scheduling.k8s.io", "PriorityClass") => self.priority_class(place, raw),
             _ => {
                 *self.objects.skipped.entry(kind.kind.clone()).or_default() += 1;
@@ -77,6 +107,43 @@ impl Reader {
         Ok(())
     }
 
+    fn namespace(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut namespace: api::Namespace = decode(raw)?;
+        self.name("Namespace", &namespace.metadata, place)?;
+        admit_namespace(&mut namespace);
+        self.objects.namespaces.push(namespace);
+        Ok(())
+    }
+
+    fn service(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut service: api::Service = decode(raw)?;
+        self.name_within("Service", &mut service.metadata, place)?;
+        self.objects.services.push(service);
+        Ok(())
+    }
+
+    fn replication_controller(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut controller: api::ReplicationController = decode(raw)?;
+        self.name_within("ReplicationController", &mut controller.metadata, place)?;
+        admit_controller(&mut controller, decode::<AskedController>(raw)?);
+        self.objects.replication_controllers.push(controller);
+        Ok(())
+    }
+
+    fn replica_set(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut set: api::ReplicaSet = decode(raw)?;
+        self.name_within("ReplicaSet", &mut set.metadata, place)?;
+        self.objects.replica_sets.push(set);
+        Ok(())
+    }
+
+    fn stateful_set(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut set: api::StatefulSet = decode(raw)?;
+        self.name_within("StatefulSet", &mut set.metadata, place)?;
+        self.objects.stateful_sets.push(set);
+        Ok(())
+    }
+
     fn priority_class(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
         let class: api::PriorityClass = decode(raw)?;
         self.name("PriorityClass", &class.metadata, place)?;
@@ -88,10 +155,7 @@ impl Reader {
     fn pod(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
         let mut pod: api::Pod = decode(raw)?;
         let asked = decode(raw)?;
-        if pod.metadata.namespace.is_empty() {
-            pod.metadata.namespace = "default".into();
-        }
-        self.name("Pod", &pod.metadata, place)?;
+        self.name_within("Pod", &mut pod.metadata, place)?;
         let api::Meta {
             namespace, name, ..
         } = &pod.metadata;
@@ -101,6 +165,19 @@ impl Reader {
         (pod.status.conditions).retain(|condition| &*condition.kind != "PodScheduled");
         self.pods.push((place.clone(), pod, asked));
         Ok(())
+    }
+
+    /// The same as [`Self::name`] for an object that is in a namespace.
+    fn name_within(
+        &mut self,
+        kind: &'static str,
+        meta: &mut api::Meta,
+        place: &Place,
+    ) -> Result<(), Wrong> {
+        if meta.namespace.is_empty() {
+            meta.namespace = "default".into();
+        }
+        self.name(kind, meta, place)
     }
 
     /// Fails when the object has no name of its own.
@@ -172,6 +249,7 @@ impl Reader {
             }
             objects.pods.push(pod);
         }
+        objects.add_namespaces();
         objects
     }
 }

@@ -47,17 +47,18 @@ struct Simulation {
 
 /// Places the pods of these schedulers.
 pub(super) fn simulate(
-    objects: Objects,
+    mut objects: Objects,
     schedulers: Schedulers,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Simulated, anyhow::Error> {
     let mut notes = notes_of(&objects);
-    let (bound, waiting): (Vec<_>, Vec<_>) =
-        (objects.pods.into_iter()).partition(|pod| !pod.spec.node_name.is_empty());
+    let (bound, waiting): (Vec<_>, Vec<_>) = (std::mem::take(&mut objects.pods).into_iter())
+        .partition(|pod| !pod.spec.node_name.is_empty());
     let (waiting, others): (Vec<_>, Vec<_>) =
         (waiting.into_iter()).partition(|pod| schedulers.place(&pod.spec.scheduler_name));
     notes.extend(note_of_others(&others));
 
+    objects.pods = bound;
     let engine = engine(&waiting, schedulers)?;
     let node_names: Vec<_> = (objects.nodes.iter())
         .map(|node| node.metadata.name.clone())
@@ -70,14 +71,7 @@ pub(super) fn simulate(
         pending: waiting.into_iter().map(Pending::new).collect(),
         decisions: 0,
     };
-    let namespaces = objects.namespaces.into_iter().map(Box::new);
-    let classes = objects.priority_classes.into_iter().map(Box::new);
-    let nodes = objects.nodes.into_iter().map(Box::new);
-    let changes = (namespaces.map(Change::Namespace))
-        .chain(classes.map(Change::PriorityClass))
-        .chain(nodes.map(Change::Node))
-        .chain(bound.into_iter().map(Box::new).map(Change::Pod));
-    for change in changes {
+    for change in changes(objects) {
         simulation.engine.apply(change, NOW);
     }
     for pending in &simulation.pending {
@@ -90,6 +84,27 @@ pub(super) fn simulate(
         report: simulation.report(&node_names),
         notes,
     })
+}
+
+/// What the engine is told before it hears of the pods that wait.
+fn changes(objects: Objects) -> impl Iterator<Item = Change> {
+    /// The objects of one kind, as the engine takes them.
+    fn of<T>(objects: Vec<T>, change: fn(Box<T>) -> Change) -> impl Iterator<Item = Change> {
+        objects
+            .into_iter()
+            .map(move |object| change(Box::new(object)))
+    }
+    of(objects.namespaces, Change::Namespace)
+        .chain(of(objects.services, Change::Service))
+        .chain(of(
+            objects.replication_controllers,
+            Change::ReplicationController,
+        ))
+        .chain(of(objects.replica_sets, Change::ReplicaSet))
+        .chain(of(objects.stateful_sets, Change::StatefulSet))
+        .chain(of(objects.priority_classes, Change::PriorityClass))
+        .chain(of(objects.nodes, Change::Node))
+        .chain(of(objects.pods, Change::Pod))
 }
 
 fn notes_of(objects: &Objects) -> Vec<String> {

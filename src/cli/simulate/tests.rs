@@ -9,6 +9,7 @@ mod admission;
 mod configuration;
 mod golden;
 mod mutations;
+mod peers;
 mod problems;
 mod scores;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::{Cluster, NodeId, NodeSet};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::model::{HostPort, Taint};
 
 impl Cluster {
@@ -19,7 +19,8 @@ impl Cluster {
         }
         for (_, record) in self.iter_placed() {
             let node = fresh.slot(self.node_name(record.node));
-            fresh.assume(&record.reference, record.priority, &record.pod, node);
+            let peers = PeerId::default();
+            fresh.assume(&record.reference, record.priority, &record.pod, peers, node);
         }
         fresh
     }
@@ -133,6 +134,7 @@ impl Cluster {
 
     /// Fails unless everything that can be asked has the answer that a rebuilt cluster gives.
     pub(crate) fn audit(&self) {
+        self.audit_peers().unwrap();
         let fresh = self.rebuilt();
         assert_eq!(self.figures(), fresh.figures());
         assert_eq!(self.uids_by_node(), fresh.uids_by_node());

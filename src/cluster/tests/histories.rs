@@ -85,7 +85,9 @@ impl Run {
             Step::NodeGone(place) => {
                 cluster.remove_node(&node_name(*place));
             }
-            Step::Close(place) => cluster.close_node(&node_name(*place)),
+            Step::Close(place) => {
+                cluster.close_node(&node_name(*place));
+            }
             Step::Open(place) => {
                 cluster.open_node(&node_name(*place));
             }
@@ -97,7 +99,9 @@ impl Run {
             Step::Assume(pod, at) => {
                 let pod = self.named(pod).compiled("", self.version);
                 if let Some(node) = cluster.node_id(&node_name(*at)) {
-                    cluster.assume(&pod.reference, pod.priority, &pod.placed, node);
+                    let peers = cluster.adopt(&pod.peers);
+                    cluster.assume(&pod.reference, pod.priority, &pod.placed, peers, node);
+                    cluster.dismiss(peers);
                 }
             }
             Step::Remove(place) => {
@@ -156,7 +160,9 @@ fn state(cluster: &Cluster) -> State {
     if let Some(node) = first {
         for place in 0..4 {
             let pod = PlainPod::asking(&format!("next-{place}"), &[]).compiled("", 1);
-            next.push(copy.assume(&pod.reference, 0, &pod.placed, node));
+            let peers = copy.adopt(&pod.peers);
+            next.push(copy.assume(&pod.reference, 0, &pod.placed, peers, node));
+            copy.dismiss(peers);
         }
     }
     State {

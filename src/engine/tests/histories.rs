@@ -1,16 +1,22 @@
 //! Whole engines through random histories: whatever happens in whatever order, the engine stays
 //! in agreement with itself, never overcommits, and ends where the API server is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::json;
 
-use super::server::Server;
+use super::server::{Server, ServerPod};
 use super::*;
 use crate::plugins::testing::arbitrary::{easy_pod, node, node_name, pod};
 use crate::plugins::testing::cases;
 use crate::plugins::testing::naive::{Answer, Verdict, World, requests};
+use crate::plugins::testing::peers::Labels;
+use crate::plugins::testing::peers::arbitrary::{
+    in_company, in_topology, labels as company_labels, namespace,
+};
 use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainToleration};
 
 const NAMES: usize = 5;
@@ -24,11 +30,15 @@ enum Step {
     BoundPod(PlainPod, usize),
     /// Bound by somebody else while it waits.
     Stolen(usize, usize),
+    /// Nominated by somebody else, to a node that may not exist, or to none any more.
+    Nominate(usize, Option<usize>),
     Terminate(usize),
     Delete(usize),
     Finish(usize),
     /// A toleration more, or all gates gone.
     Edit(usize, bool),
+    Relabel(usize, Labels),
+    Namespace(usize, Option<Labels>),
     SeePods(usize),
     SeeNodes(usize),
     SeeAgain(usize, usize),
@@ -42,7 +52,12 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let any_pod = prop_oneof![3 => easy_pod(), 1 => pod(NAMES)];
+    let alone = || prop_oneof![3 => easy_pod(), 1 => pod(NAMES)].boxed();
+    let alike = |mut pod: PlainPod| {
+        pod.peers.terminating = false;
+        pod
+    };
+    let any_pod = prop_oneof![1 => alone(), 1 => in_company(alone()).prop_map(alike)].boxed();
     let waiting = (any_pod.clone(), prop::bool::weighted(0.1)).prop_map(|(mut pod, gated)| {
         if gated {
             pod.gates.push("later".to_owned());
@@ -51,15 +66,20 @@ fn step() -> impl Strategy<Value = Step> {
     });
     let at = any::<usize>;
     prop_oneof![
-        4 => node(NAMES).prop_map(Step::Node),
+        4 => in_topology(node(NAMES)).prop_map(Step::Node),
         1 => at().prop_map(Step::NodeGone),
         8 => waiting,
         2 => (any_pod, 0..NAMES + 1).prop_map(|(pod, node)| Step::BoundPod(pod, node)),
         1 => (at(), 0..NAMES).prop_map(|(pod, node)| Step::Stolen(pod, node)),
+        2 => (at(), prop::option::weighted(0.8, 0..NAMES + 1))
+            .prop_map(|(pod, node)| Step::Nominate(pod, node)),
         1 => at().prop_map(Step::Terminate),
         2 => at().prop_map(Step::Delete),
         1 => at().prop_map(Step::Finish),
         2 => (at(), any::<bool>()).prop_map(|(pod, what)| Step::Edit(pod, what)),
+        2 => (at(), company_labels()).prop_map(|(pod, labels)| Step::Relabel(pod, labels)),
+        2 => (0..NAMESPACES.len(), proptest::option::weighted(0.8, namespace()))
+            .prop_map(|(which, labels)| Step::Namespace(which, labels)),
         8 => (1..6_usize).prop_map(Step::SeePods),
         5 => (1..4_usize).prop_map(Step::SeeNodes),
         3 => (at(), at()).prop_map(|(pod, which)| Step::SeeAgain(pod, which)),
@@ -72,12 +92,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+const NAMESPACES: &[&str] = &["default", "east", "west"];
+
 struct History {
     engine: Engine,
     server: Server,
     metrics: Arc<Metrics>,
     now: Time,
     sent: Vec<Effect>,
+    namespaces: BTreeMap<String, Labels>,
 }
 
 impl History {
@@ -91,6 +114,7 @@ impl History {
             server: Server::default(),
             now: Time::from_secs(1),
             sent: Vec::new(),
+            namespaces: BTreeMap::new(),
         }
     }
 
@@ -153,7 +177,30 @@ impl History {
                     pod.node = node_name(node);
                 }
             }),
+            Step::Nominate(which, node) => self.server.edit(which, |pod| {
+                if pod.node.is_empty() {
+                    pod.nominated = node.map(node_name).unwrap_or_default();
+                }
+            }),
             Step::Terminate(which) => self.server.edit(which, |pod| pod.terminating = true),
+            Step::Relabel(which, labels) => {
+                self.server.edit(which, |pod| pod.pod.peers.labels = labels);
+            }
+            Step::Namespace(which, labels) => {
+                let name = NAMESPACES[which];
+                let json = json!({ "metadata": { "name": name, "labels": labels } });
+                let change = match labels {
+                    Some(labels) => {
+                        self.namespaces.insert(name.to_owned(), labels);
+                        Change::Namespace(serde_json::from_value(json).unwrap())
+                    }
+                    None => {
+                        self.namespaces.remove(name);
+                        Change::NamespaceGone(name.into())
+                    }
+                };
+                self.apply(Some(change));
+            }
             Step::Delete(which) => self.server.delete(which),
             Step::Finish(which) => self.server.finish(which),
             Step::Edit(which, tolerate) => self.server.edit(which, |pod| {
@@ -263,7 +310,26 @@ impl History {
         let world = self.world();
         self.same_as(&world);
         self.nobody_is_forgotten(&world);
+        self.nobody_was_rescued();
         self.nothing_remains();
+    }
+
+    /// No pod was placed only because it was tried again after five minutes.
+    fn nobody_was_rescued(&mut self) {
+        // Somebody else's nomination ends when the pod is tried again in vain, and nothing but the
+        // flush may make that happen; those that yield to it wait until then, as upstream.
+        let nominated = |pod: &ServerPod| pod.node.is_empty() && !pod.nominated.is_empty();
+        if self.server.pods.values().any(nominated) {
+            return;
+        }
+        self.now = self.now + SECOND * 400;
+        assert!(
+            !self.run(1000),
+            "five minutes later something could be bound"
+        );
+        self.settle();
+        let metrics = self.metrics.encode().unwrap();
+        assert!(metrics.contains("\nscheduler_pod_scheduled_after_flush_total 0\n"));
     }
 
     /// Once all pods are deleted, all gauges of pods are at zero.
@@ -295,10 +361,13 @@ impl History {
         }
         for (uid, pod) in &self.server.pods {
             if !pod.node.is_empty() {
-                let placed = (pod.node.clone(), pod.pod.clone());
+                let mut placed = pod.pod.clone();
+                placed.peers.terminating = pod.terminating;
+                let placed = (pod.node.clone(), placed);
                 world.placed.insert(uid.clone(), placed);
             }
         }
+        world.namespaces.clone_from(&self.namespaces);
         world
     }
 
@@ -344,6 +413,7 @@ impl History {
             {
                 let fits: Vec<_> = (verdicts.iter())
                     .filter(|(_, verdict)| **verdict == Verdict::Yes)
+                    .filter(|(node, _)| self.fits_beside_nominated(world, uid, node))
                     .collect();
                 assert!(
                     fits.is_empty(),
@@ -355,6 +425,23 @@ impl History {
         }
         // Whoever is terminating is dropped when its turn comes.
         assert!(self.engine.pods.len() >= waiting);
+    }
+
+    /// Whether the pod would fit the node if the pods were there that are nominated to it.
+    fn fits_beside_nominated(&self, world: &World, uid: &str, node: &str) -> bool {
+        let pod = &self.server.pods[uid].pod;
+        let mut world = world.clone();
+        for (other, nominated) in &self.server.pods {
+            let counts = nominated.nominated == node && nominated.pod.priority >= pod.priority;
+            if counts && other != uid && nominated.node.is_empty() {
+                let placed = (node.to_owned(), nominated.pod.clone());
+                world.placed.insert(other.clone(), placed);
+            }
+        }
+        let Answer::Nodes(verdicts) = world.filter(pod) else {
+            return false;
+        };
+        verdicts[node] == Verdict::Yes
     }
 }
 

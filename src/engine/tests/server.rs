@@ -12,6 +12,7 @@ pub(super) struct ServerPod {
     pub(super) pod: PlainPod,
     pub(super) node: String,
     pub(super) terminating: bool,
+    pub(super) nominated: String,
     condition: Option<(ConditionReason, String)>,
     version: u64,
 }
@@ -22,6 +23,7 @@ impl ServerPod {
         if self.terminating {
             pod.metadata.deletion_timestamp = Some(serde::de::IgnoredAny);
         }
+        pod.status.nominated_node_name = (*self.nominated).into();
         if let Some((reason, message)) = &self.condition {
             pod.status.conditions.push(api::Condition {
                 kind: "PodScheduled".into(),
@@ -93,6 +95,7 @@ impl Server {
             pod,
             node: node.to_owned(),
             terminating: false,
+            nominated: String::new(),
             condition: None,
             version: 0,
         };
@@ -290,11 +293,15 @@ impl Server {
             (Action::Bind { node }, Some(pod)) => {
                 pod.node = node.to_string();
                 pod.condition = None;
+                pod.nominated.clear();
                 self.changed(&uid);
                 Outcome::Done
             }
             (Action::PatchStatus(patch), Some(pod)) => {
                 pod.condition = Some((patch.reason, patch.message.to_string()));
+                if patch.clear_nomination {
+                    pod.nominated.clear();
+                }
                 self.changed(&uid);
                 Outcome::Done
             }

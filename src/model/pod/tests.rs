@@ -88,33 +88,9 @@ fn host_ports_are_those_of_containers_and_sidecars() {
 
 #[test]
 fn what_cannot_be_honoured_is_seen() {
-    use Unsupported::{
-        ExclusiveDisks, PodAffinity, PodAntiAffinity, PodGroup, ResourceClaims, TopologySpread,
-        VolumeClaims,
-    };
+    use Unsupported::{ExclusiveDisks, PodGroup, ResourceClaims, VolumeClaims};
     for (spec, expected) in [
         ("{}", &[][..]),
-        (
-            r#"{"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{}]}}}"#,
-            &[PodAffinity],
-        ),
-        (
-            r#"{"affinity":{"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{}]}}}"#,
-            &[PodAntiAffinity],
-        ),
-        (
-            r#"{"affinity":{"podAffinity":{},"podAntiAffinity":{}}}"#,
-            &[],
-        ),
-        (r#"{"affinity":{"podAffinity":null}}"#, &[]),
-        (
-            r#"{"topologySpreadConstraints":[{"whenUnsatisfiable":"DoNotSchedule"}]}"#,
-            &[TopologySpread],
-        ),
-        (
-            r#"{"topologySpreadConstraints":[{"whenUnsatisfiable":"ScheduleAnyway"}]}"#,
-            &[],
-        ),
         (
             r#"{"volumes":[{"persistentVolumeClaim":{"claimName":"a"}}]}"#,
             &[VolumeClaims],

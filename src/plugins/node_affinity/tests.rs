@@ -173,8 +173,8 @@ fn prefilter_skips_proceeds_narrows_or_refuses() {
 #[test]
 fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
     let plugin = super::super::NotYet::new(
-        "InterPodAffinity",
-        &[Unsupported::PodAffinity, Unsupported::PodAntiAffinity],
+        "DynamicResources",
+        &[Unsupported::ResourceClaims, Unsupported::PodGroup],
     );
     let answer = |unsupported: &[Unsupported]| {
         let shape = PodShape {
@@ -183,17 +183,17 @@ fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
         };
         PreFilter::pre_filter(&plugin, &shape, &Cluster::default())
     };
-    assert_eq!(plugin.name(), "InterPodAffinity");
+    assert_eq!(plugin.name(), "DynamicResources");
     assert_eq!(
         answer(&[Unsupported::VolumeClaims]),
         PreFilterAnswer::Proceed
     );
     let PreFilterAnswer::Reject(text) =
-        answer(&[Unsupported::PodAffinity, Unsupported::PodAntiAffinity])
+        answer(&[Unsupported::ResourceClaims, Unsupported::PodGroup])
     else {
         panic!("not refused");
     };
     assert!(
-        text.contains("podAffinity") && text.contains(" and ") && text.contains("podAntiAffinity")
+        text.contains("resource claims") && text.contains(" and ") && text.contains("pod groups")
     );
 }

@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::peers::Peers;
 use super::plain::{
     Amounts, PlainContainer, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
 };
@@ -13,7 +14,7 @@ use super::plain::{
 const MIB: i64 = 1024 * 1024;
 const GIB: i64 = 1024 * MIB;
 
-fn text(choices: &'static [&'static str]) -> impl Strategy<Value = String> {
+pub(super) fn text(choices: &'static [&'static str]) -> impl Strategy<Value = String> {
     select(choices).prop_map(str::to_owned)
 }
 
@@ -290,6 +291,7 @@ pub(crate) fn pod(names: usize) -> BoxedStrategy<PlainPod> {
                 preferred,
                 gates: Vec::new(),
                 never_preempts,
+                peers: Peers::default(),
             },
         )
         .boxed()

@@ -3,16 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::peers::affinity::NaiveInterPodAffinity;
+use super::peers::spread::NaivePodTopologySpread;
+use super::peers::{Filtering, Scoring};
+use super::peers::{Labels, Workload};
 use super::plain::{Amounts, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration};
 
 const MIB: i64 = 1024 * 1024;
 
-/// The nodes, the placed pods by uid with the name of their node, and what kube-scheduler's cache
-/// remembers of images.
+/// The nodes, the placed pods by uid with the name of their node, the labels of namespaces, who
+/// spreads pods by default, and what kube-scheduler's cache remembers of images.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) nodes: BTreeMap<String, PlainNode>,
     pub(crate) placed: BTreeMap<String, (String, PlainPod)>,
+    pub(crate) namespaces: BTreeMap<String, Labels>,
+    pub(crate) workloads: Vec<Workload>,
     images: BTreeMap<String, (i64, BTreeSet<String>)>,
 }
 
@@ -94,11 +100,47 @@ impl World {
             }
             self.filter_node(pod, node)
         };
+        let peers = match self.filter_by_peers(pod) {
+            Ok(peers) => peers,
+            Err(refused) => return refused,
+        };
+        let verdict = |node: &PlainNode| match verdict(node) {
+            Verdict::Yes => (peers.get(&node.name).cloned()).unwrap_or(Verdict::Yes),
+            other => other,
+        };
         Answer::Nodes(
             (self.nodes.iter())
                 .map(|(name, node)| (name.clone(), verdict(node)))
                 .collect(),
         )
+    }
+
+    /// The nodes that the plugins that look at other pods reject, or their refusal.
+    fn filter_by_peers(&self, pod: &PlainPod) -> Result<BTreeMap<String, Verdict>, Answer> {
+        let mut verdicts = BTreeMap::new();
+        let spread = NaivePodTopologySpread { defaults: None };
+        let affinity = NaiveInterPodAffinity {
+            hard_pod_affinity_weight: 1,
+            ignore_preferred_terms_of_existing_pods: false,
+        };
+        for (plugin, filtering) in [
+            ("PodTopologySpread", spread.filter(self, pod)),
+            ("InterPodAffinity", affinity.filter(self, pod)),
+        ] {
+            match filtering {
+                Filtering::Skip => {}
+                Filtering::Refused(_, text) => return Err(Answer::Refused(plugin, text)),
+                Filtering::Rejects(nodes) => {
+                    for (name, (code, reason)) in nodes {
+                        let reasons = BTreeSet::from([reason.to_owned()]);
+                        let unresolvable = code == "UnschedulableAndUnresolvable";
+                        let verdict = Verdict::No(plugin, reasons, unresolvable);
+                        verdicts.entry(name).or_insert(verdict);
+                    }
+                }
+            }
+        }
+        Ok(verdicts)
     }
 
     fn filter_node(&self, pod: &PlainPod, node: &PlainNode) -> Verdict {
@@ -117,13 +159,7 @@ impl World {
                 return no("TaintToleration", "node(s) had untolerated taint(s)", true);
             }
         }
-        let selected = (pod.node_selector.iter())
-            .all(|(key, value)| node.labels.get(key).is_some_and(|held| held == value));
-        let required = match &pod.required {
-            None => true,
-            Some(terms) => terms.iter().any(|term| term_matches(term, node)),
-        };
-        if !selected || !required {
+        if !selected(pod, node) {
             let reason = "node(s) didn't match Pod's node affinity/selector";
             return no("NodeAffinity", reason, true);
         }
@@ -212,6 +248,30 @@ impl World {
             1,
             column(&|node| self.image_locality(pod, node)),
         );
+        if feasible.is_empty() {
+            return scores;
+        }
+        let spread = NaivePodTopologySpread { defaults: None };
+        let affinity = NaiveInterPodAffinity {
+            hard_pod_affinity_weight: 1,
+            ignore_preferred_terms_of_existing_pods: false,
+        };
+        for (plugin, scoring) in [
+            ("PodTopologySpread", spread.score(self, pod, feasible)),
+            ("InterPodAffinity", affinity.score(self, pod, feasible)),
+        ] {
+            match scoring {
+                Scoring::Skip => {}
+                Scoring::Error(text) => panic!("{plugin}: {text}"),
+                Scoring::Scores(by_node) => {
+                    add(
+                        plugin,
+                        2,
+                        feasible.iter().map(|name| by_node[name].1).collect(),
+                    );
+                }
+            }
+        }
         scores
     }
 
@@ -358,7 +418,17 @@ fn total(pod: &PlainPod, defaults: &Amounts) -> Amounts {
     sums
 }
 
-fn tolerated(tolerations: &[PlainToleration], (key, value, effect): (&str, &str, &str)) -> bool {
+/// Whether the node is one that the pod's node selector and required affinity mean.
+pub(super) fn selected(pod: &PlainPod, node: &PlainNode) -> bool {
+    let labels = (pod.node_selector.iter()).all(|(key, value)| node.labels.get(key) == Some(value));
+    let required = |terms: &Vec<PlainTerm>| terms.iter().any(|term| term_matches(term, node));
+    labels && pod.required.as_ref().is_none_or(required)
+}
+
+pub(super) fn tolerated(
+    tolerations: &[PlainToleration],
+    (key, value, effect): (&str, &str, &str),
+) -> bool {
     tolerations.iter().any(|one| {
         let effect = one.effect.is_empty() || one.effect == effect;
         let key = one.key.is_empty() || one.key == key;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::peers::Peers;
 use crate::api;
 use crate::model::{CompiledPod, NodeModel};
 
@@ -62,6 +63,7 @@ pub(crate) struct PlainPod {
     pub(crate) preferred: Vec<(i32, PlainTerm)>,
     pub(crate) gates: Vec<String>,
     pub(crate) never_preempts: bool,
+    pub(crate) peers: Peers,
 }
 
 fn pairs(amounts: &Amounts) -> api::Pairs {
@@ -167,9 +169,8 @@ impl PlainPod {
 
     /// The API's form; `node` is empty while the pod waits.
     pub(crate) fn api(&self, node: &str, version: u64) -> api::Pod {
-        let mut pod = api::Pod::default();
+        let mut pod: api::Pod = serde_json::from_value(self.peers.json()).unwrap();
         pod.metadata.name = (*self.uid).into();
-        pod.metadata.namespace = "default".into();
         pod.metadata.uid = (*self.uid).into();
         pod.metadata.resource_version = version.to_string().into();
         pod.spec.node_name = node.into();

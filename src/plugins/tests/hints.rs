@@ -1,9 +1,12 @@
 //! Which events wake a pod that a plugin rejected: the tables of upstream's isSchedulableAfter*
 //! tests, as far as the cases exist here.
 
-use crate::framework::{ClusterEvent, EventKind, Plugin, node_changes};
+use crate::cluster::{Cluster, PeerId};
+use crate::framework::{
+    AssignedPod, ClusterEvent, EventKind, Incoming, Plugin, Topic, node_changes,
+};
 use crate::model::{NodeModel, PlacedPod, PodShape};
-use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainToleration};
+use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainTerm, PlainToleration};
 use crate::plugins::{
     NodeAffinity, NodeName, NodePorts, NodeResourcesFit, NodeUnschedulable, SchedulingGates,
     TaintToleration, default_profile,
@@ -18,6 +21,28 @@ fn shape(pod: &PlainPod) -> PodShape {
 
 fn placed(pod: &PlainPod) -> PlacedPod {
     pod.compiled("node", 1).placed
+}
+
+/// A cluster of one large node, and the pod on it.
+fn on_a_node(pod: &PlacedPod) -> (Cluster, AssignedPod<'_>) {
+    let mut cluster = Cluster::default();
+    let plenty = ["cpu", "memory", A].map(|name| (name, 1 << 40));
+    let plain = node(110, &plenty);
+    cluster.upsert_node(plain.model(1));
+    let node = cluster.node_id(&plain.name).unwrap();
+    let peers = PeerId::default();
+    (cluster, AssignedPod { pod, peers, node })
+}
+
+/// What the plugin says to an event that has nothing to do with the cluster.
+fn hint(plugin: &dyn Plugin, event: &ClusterEvent<'_>, pod: &PodShape) -> bool {
+    plugin.hint(event, pod.into(), &Cluster::default())
+}
+
+/// The pod itself changes in this way.
+fn itself(plugin: &dyn Plugin, kind: EventKind, old: &PodShape, new: &PodShape) -> bool {
+    assert!(plugin.events().contains(kind));
+    hint(plugin, &ClusterEvent::TargetPod(kind, old.into()), new)
 }
 
 fn asking(amounts: &[(&str, i64)]) -> PlainPod {
@@ -93,7 +118,7 @@ fn check_node(
         None => ClusterEvent::NodeAdd(&new),
         Some(old) => ClusterEvent::NodeUpdate(kind, old, &new),
     };
-    assert_eq!(plugin.hint(&event, &shape(pod)), expected);
+    assert_eq!(hint(plugin, &event, &shape(pod)), expected);
 }
 
 #[test]
@@ -139,6 +164,27 @@ fn node_affinity() {
     }
 }
 
+/// Upstream looks only at what the pod itself asks for.
+#[test]
+fn a_node_that_comes_to_match_added_affinity_is_heard_of() {
+    let asks = PlainPod {
+        required: Some(vec![PlainTerm {
+            expressions: vec![("foo".to_owned(), "Exists".to_owned(), Vec::new())],
+            fields: Vec::new(),
+        }]),
+        ..asking(&[])
+    };
+    let plugin = NodeAffinity::new(shape(&asks).required, Vec::new());
+    let (none, fitting) = (labelled(&[]), labelled(&[("foo", "bar")]));
+    let pod = asking(&[]);
+    for (old, new, expected) in [(&none, &fitting, true), (&fitting, &none, false)] {
+        let kind = EventKind::NodeLabel;
+        check_node(&plugin, &pod, kind, Some(old), new, expected);
+    }
+    let topics = plugin.topics((&shape(&pod)).into(), &Cluster::default());
+    assert!(topics.contains(&Topic::node_label("foo")));
+}
+
 #[test]
 fn taint_toleration() {
     let pod = tolerating("dedicated", "Equal", "user2");
@@ -163,8 +209,8 @@ fn taint_toleration() {
         let kind = EventKind::NodeTaint;
         check_node(plugin, &pod, kind, Some(old), new, expected);
     }
-    let event = ClusterEvent::TargetPod(EventKind::TargetPodToleration);
-    assert!(plugin.hint(&event, &shape(&pod)));
+    let pod = shape(&pod);
+    assert!(itself(plugin, EventKind::TargetPodToleration, &pod, &pod));
 }
 
 #[test]
@@ -197,13 +243,13 @@ fn node_unschedulable() {
         let kind = EventKind::NodeTaint;
         check_node(plugin, &pod, kind, Some(&old), &new, expected);
     }
-    let event = ClusterEvent::TargetPod(EventKind::TargetPodToleration);
     for (key, expected) in [
         ("node.kubernetes.io/unschedulable", true),
         ("unrelated-key", false),
     ] {
-        let pod = tolerating(key, "Exists", "");
-        assert_eq!(plugin.hint(&event, &shape(&pod)), expected, "{key}");
+        let (old, new) = (shape(&pod), shape(&tolerating(key, "Exists", "")));
+        let helps = itself(plugin, EventKind::TargetPodToleration, &old, &new);
+        assert_eq!(helps, expected, "{key}");
     }
 }
 
@@ -216,8 +262,9 @@ fn node_ports() {
         (with_port(8080), true),
     ] {
         let gone = placed(&gone);
-        let event = ClusterEvent::AssignedPodDelete(&gone);
-        assert_eq!(NodePorts.hint(&event, &pod), expected);
+        let (cluster, gone) = on_a_node(&gone);
+        let event = ClusterEvent::AssignedPodDelete(gone);
+        assert_eq!(NodePorts.hint(&event, (&pod).into(), &cluster), expected);
     }
     let (pod, node) = (with_port(8080), node(110, &[]));
     check_node(&NodePorts, &pod, EventKind::NodeAdd, None, &node, true);
@@ -235,9 +282,8 @@ fn node_name_and_gates() {
         true,
     );
     let kind = EventKind::TargetPodGatesEliminated;
-    assert!(SchedulingGates.events().contains(kind));
-    let event = ClusterEvent::TargetPod(kind);
-    assert!(SchedulingGates.hint(&event, &shape(&asking(&[]))));
+    let pod = shape(&asking(&[]));
+    assert!(itself(&SchedulingGates, kind, &pod, &pod));
 }
 
 #[test]
@@ -245,7 +291,9 @@ fn fit_when_pods_go_or_shrink() {
     let fit = NodeResourcesFit::default();
     let pod = shape(&asking(&[("cpu", 1000)]));
     let gone = placed(&asking(&[("cpu", 1000)]));
-    assert!(fit.hint(&ClusterEvent::AssignedPodDelete(&gone), &pod));
+    let (cluster, gone) = on_a_node(&gone);
+    let event = ClusterEvent::AssignedPodDelete(gone);
+    assert!(fit.hint(&event, (&pod).into(), &cluster));
     for (old, new, expected) in [
         ([("memory", 2)], [("memory", 1)], false),
         ([("cpu", 2000)], [("cpu", 1000)], true),
@@ -253,11 +301,32 @@ fn fit_when_pods_go_or_shrink() {
         ([(A, 2)], [(A, 1)], false),
     ] {
         let (old, new) = (placed(&asking(&old)), placed(&asking(&new)));
-        let event = ClusterEvent::AssignedPodScaleDown(&old, &new);
-        assert_eq!(fit.hint(&event, &pod), expected);
+        let ((cluster, old), (_, new)) = (on_a_node(&old), on_a_node(&new));
+        let event = ClusterEvent::AssignedPodUpdate(EventKind::AssignedPodScaleDown, old, new);
+        assert_eq!(fit.hint(&event, (&pod).into(), &cluster), expected);
     }
-    let event = ClusterEvent::TargetPod(EventKind::TargetPodScaleDown);
-    assert!(fit.hint(&event, &pod));
+    assert!(itself(&fit, EventKind::TargetPodScaleDown, &pod, &pod));
+}
+
+#[test]
+fn fit_listens_to_pods_that_go_only_where_one_node_is_large_enough() {
+    let fit = NodeResourcesFit::default();
+    let gone = placed(&asking(&[("cpu", 1)]));
+    let (cluster, gone) = on_a_node(&gone);
+    let event = ClusterEvent::AssignedPodDelete(gone);
+    for (amounts, expected) in [
+        ([("cpu", 1 << 40)], true),
+        ([("cpu", (1 << 40) + 1)], false),
+        ([(B, 1)], false),
+        ([(B, 0)], true),
+    ] {
+        let pod = shape(&asking(&amounts));
+        let pod = Incoming::from(&pod);
+        let kind = Topic::Kind(EventKind::AssignedPodDelete);
+        let listens = fit.topics(pod, &cluster).contains(&kind);
+        let helps = fit.hint(&event, pod, &cluster);
+        assert_eq!((listens, helps), (expected, expected), "{amounts:?}");
+    }
 }
 
 #[test]
@@ -310,24 +379,11 @@ fn fit_when_nodes_come_or_change() {
 #[test]
 fn plugins_register_for_what_upstream_registers_for() {
     use EventKind::{
-        AssignedPodAdd, AssignedPodDelete, AssignedPodScaleDown, NodeAdd, NodeAllocatable,
-        NodeDelete, NodeLabel, NodeTaint, TargetPodGatesEliminated, TargetPodScaleDown,
-        TargetPodToleration, TargetPodUpdate,
+        AssignedPodAdd, AssignedPodDelete, AssignedPodLabel, AssignedPodScaleDown,
+        AssignedPodUpdate, Namespace, NodeAdd, NodeAllocatable, NodeDeclaredFeature, NodeDelete,
+        NodeLabel, NodeTaint, TargetPodGatesEliminated, TargetPodLabel, TargetPodScaleDown,
+        TargetPodScaleUp, TargetPodToleration, TargetPodUpdate,
     };
-    let all = [
-        NodeAdd,
-        NodeTaint,
-        NodeAllocatable,
-        NodeLabel,
-        NodeDelete,
-        AssignedPodAdd,
-        AssignedPodDelete,
-        AssignedPodScaleDown,
-        TargetPodToleration,
-        TargetPodScaleDown,
-        TargetPodGatesEliminated,
-        TargetPodUpdate,
-    ];
     let expected: &[(&str, &[EventKind])] = &[
         ("SchedulingGates", &[TargetPodGatesEliminated]),
         ("NodeName", &[NodeAdd]),
@@ -351,19 +407,58 @@ fn plugins_register_for_what_upstream_registers_for() {
                 TargetPodScaleDown,
             ],
         ),
+        (
+            "NodeDeclaredFeatures",
+            &[
+                NodeAdd,
+                NodeDeclaredFeature,
+                TargetPodLabel,
+                TargetPodToleration,
+                TargetPodScaleDown,
+                TargetPodScaleUp,
+                TargetPodGatesEliminated,
+                TargetPodUpdate,
+            ],
+        ),
+        // Beyond upstream's: NodeDelete and Namespace.
+        (
+            "InterPodAffinity",
+            &[
+                NodeAdd,
+                NodeLabel,
+                NodeDelete,
+                AssignedPodAdd,
+                AssignedPodLabel,
+                AssignedPodDelete,
+                Namespace,
+                TargetPodLabel,
+            ],
+        ),
+        // Beyond upstream's: AssignedPodUpdate.
+        (
+            "PodTopologySpread",
+            &[
+                NodeAdd,
+                NodeLabel,
+                NodeTaint,
+                NodeDelete,
+                AssignedPodAdd,
+                AssignedPodLabel,
+                AssignedPodUpdate,
+                AssignedPodDelete,
+                TargetPodLabel,
+                TargetPodToleration,
+            ],
+        ),
     ];
     let profile = default_profile("berth");
     for (index, plugin) in profile.plugins() {
-        if let Some((_, kinds)) = expected.iter().find(|(name, _)| *name == plugin.name()) {
-            for kind in all {
-                let registered = profile.events(index).contains(kind);
-                assert_eq!(
-                    registered,
-                    kinds.contains(&kind),
-                    "{} {kind:?}",
-                    plugin.name()
-                );
-            }
+        let name = plugin.name();
+        let expected = expected.iter().find(|(one, _)| *one == name);
+        let kinds = expected.map_or(&[][..], |(_, kinds)| kinds);
+        for &kind in EventKind::ALL {
+            let registered = profile.events(index).contains(kind);
+            assert_eq!(registered, kinds.contains(&kind), "{name} {kind:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::cluster::{Cluster, NodeSet};
+use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::framework::{Diagnosis, Evaluation, PostFilter, Profile};
 use crate::model::{LabelView as _, PodShape, Unsupported};
@@ -69,7 +69,8 @@ fn plugins_run_only_where_they_are_on() {
             "plugins: {multiPoint: {enabled: [{name: NodeAffinity, weight: 9}]}, score: \
              {disabled: [{name: TaintToleration}]}}",
             1,
-            "NodeAffinity:9 NodeResourcesFit:1 NodeResourcesBalancedAllocation:1 ImageLocality:1",
+            "NodeAffinity:9 NodeResourcesFit:1 PodTopologySpread:2 InterPodAffinity:2 \
+             NodeResourcesBalancedAllocation:1 ImageLocality:1",
         ),
         (
             "plugins: {filter: {disabled: [{name: '*'}], enabled: [{name: NodePorts}]}}",
@@ -112,8 +113,6 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
     };
     cluster.upsert_node(node.model(1));
     for (plugin, what) in [
-        ("PodTopologySpread", Unsupported::TopologySpread),
-        ("InterPodAffinity", Unsupported::PodAntiAffinity),
         ("VolumeBinding", Unsupported::VolumeClaims),
         ("DynamicResources", Unsupported::ResourceClaims),
         ("GangScheduling", Unsupported::PodGroup),
@@ -163,9 +162,9 @@ fn ignored_resources_are_not_looked_at() {
     let mut shape = PlainPod::default().compiled("", 1).waiting.unwrap().shape;
     shape.wanted.scalars = [("example.com/device".into(), 1)].into_iter().collect();
     let fits = |rest: &str| {
-        let mut left = cluster.nodes().clone();
-        of(rest).revalidate(&shape, &cluster, &mut left, &mut Diagnosis::default());
-        !left.is_empty()
+        let mut evaluation = Evaluation::default();
+        evaluation.filter(&of(rest), &shape, &cluster);
+        !evaluation.feasible().is_empty()
     };
     let args = |args: &str| format!("pluginConfig: [{{name: NodeResourcesFit, args: {{{args}}}}}]");
     assert!(!fits(""));
@@ -225,9 +224,9 @@ proptest! {
             };
             prop_assert_eq!(&reasons, expected);
             prop_assert_eq!(evaluation.feasible().contains(node), expected.is_empty());
-            let mut single = NodeSet::single(node);
-            profile.revalidate(&shape, &cluster, &mut single, &mut Diagnosis::default());
-            prop_assert_eq!(single.is_empty(), !expected.is_empty());
+            let (skipped, mut why) = (evaluation.skipped(), Diagnosis::default());
+            let fits = profile.fits((&shape).into(), &cluster, node, skipped, &mut why);
+            prop_assert_eq!(fits, expected.is_empty());
         }
         evaluation.score(&profile, &shape, &cluster);
         for node in evaluation.feasible().iter() {

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
-use crate::cluster::{Cluster, Keep, NodeId, NodeSet};
-use crate::framework::{Diagnosis, Evaluation, Profile, Reason};
+use super::peers::own;
+use crate::cluster::{Cluster, Keep, NodeId};
+use crate::framework::{Diagnosis, Evaluation, Incoming, Profile, Reason};
 use crate::model::{CompiledPod, PodShape};
 use crate::plugins::default_profile;
 use crate::plugins::testing::arbitrary::{node, node_name, pod};
 use crate::plugins::testing::cases;
 use crate::plugins::testing::naive::{Answer, Verdict, World};
+use crate::plugins::testing::peers::arbitrary::{in_company, in_topology, namespace, workloads};
+use crate::plugins::testing::peers::{Labels, Peers, Workload};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 
 fn shape(pod: &PlainPod) -> PodShape {
@@ -28,9 +32,10 @@ fn compare(
     cluster: &Cluster,
     profile: &Profile,
     pod: &PlainPod,
-    shape: &PodShape,
+    shape: Incoming<'_>,
     evaluation: &mut Evaluation,
 ) {
+    cluster.audit_peers().unwrap();
     evaluation.filter(profile, shape, cluster);
     let verdicts = match world.filter(pod) {
         Answer::Refused(plugin, text) => {
@@ -47,13 +52,9 @@ fn compare(
     for (name, verdict) in &verdicts {
         // Asked about a single node the answer is the same.
         let node = cluster.node_id(name).unwrap();
-        let (mut left, mut why) = (NodeSet::single(node), Diagnosis::default());
-        profile.revalidate(shape, cluster, &mut left, &mut why);
-        assert_eq!(
-            left.contains(node),
-            *verdict == Verdict::Yes,
-            "{name} alone"
-        );
+        let mut why = Diagnosis::default();
+        let fits = profile.fits(shape, cluster, node, evaluation.skipped(), &mut why);
+        assert_eq!(fits, *verdict == Verdict::Yes, "{name} alone");
         if *verdict != Verdict::Outside {
             assert_eq!(
                 texts(why.reasons_for(node)),
@@ -70,12 +71,18 @@ fn compare(
     evaluation.score(profile, shape, cluster);
     for (name, scores) in &expected {
         let node = cluster.node_id(name).unwrap();
-        let given: BTreeMap<&str, i64> = evaluation
+        let given: BTreeMap<&'static str, i64> = evaluation
             .scores(profile, shape, cluster, node)
             .into_iter()
             .map(|(plugin, score)| (profile.plugin(plugin).name(), score))
             .collect();
-        assert_eq!(given, *scores, "scores of {name}");
+        // Preferences that cancel each other out are as good as none.
+        let telling = |scores: &BTreeMap<&'static str, i64>| {
+            let mut scores = scores.clone();
+            scores.retain(|plugin, score| *plugin != "InterPodAffinity" || *score != 0);
+            scores
+        };
+        assert_eq!(telling(&given), telling(scores), "scores of {name}");
     }
     let total = |scores: &BTreeMap<&str, i64>| scores.values().sum::<i64>();
     let best = expected.values().map(total).max();
@@ -106,7 +113,7 @@ fn compare_verdicts(
             Verdict::Yes => {
                 fits.insert(node);
                 assert!(reasons.is_empty(), "{name} fits");
-                assert!(!evaluation.diagnosis().rejected().contains(node));
+                assert!(!evaluation.rejected().contains(node));
             }
             Verdict::Outside => {
                 assert!(reasons.is_empty(), "{name} is outside");
@@ -117,11 +124,11 @@ fn compare_verdicts(
             Verdict::No(plugin, expected, unresolvable) => {
                 assert_eq!(reasons, *expected, "{name}");
                 assert_eq!(
-                    evaluation.diagnosis().is_unresolvable(node),
+                    evaluation.is_unresolvable(node),
                     *unresolvable,
                     "{name}: {expected:?}"
                 );
-                assert!(evaluation.diagnosis().rejected().contains(node));
+                assert!(evaluation.rejected().contains(node));
                 plugins.insert(*plugin);
                 for reason in expected {
                     *counts.entry(reason.clone()).or_default() += 1;
@@ -176,6 +183,32 @@ impl Pair {
         self.world.placed.insert(pod.uid.clone(), (node, pod));
     }
 
+    /// What is asked about a pod, which the cluster then knows as one that waits.
+    fn incoming<'a>(&mut self, pod: &PlainPod, shape: &'a PodShape) -> Incoming<'a> {
+        let peers = self.cluster.adopt(&pod.compiled("", 1).peers);
+        self.cluster.prepare(peers);
+        Incoming { shape, peers }
+    }
+
+    fn own(&mut self, workload: &Workload, there: bool) {
+        let (namespace, name) = (&workload.namespace, &workload.name);
+        let value = workload.json();
+        let selector = there.then(|| value["spec"]["selector"].clone());
+        own(
+            &mut self.cluster,
+            &workload.kind,
+            namespace,
+            name,
+            selector.as_ref(),
+        );
+        (self.world.workloads).retain(|one| {
+            (&one.kind, &one.namespace, &one.name) != (&workload.kind, namespace, name)
+        });
+        if there {
+            self.world.workloads.push(workload.clone());
+        }
+    }
+
     fn nth_uid(&self, place: usize) -> Option<String> {
         let uids = &self.world.placed;
         uids.keys().nth(place % uids.len().max(1)).cloned()
@@ -204,6 +237,12 @@ enum Step {
     /// Seen again on another node.
     Move(usize, usize),
     Remove(usize),
+    /// Other labels and wishes, perhaps on its way out.
+    Relabel(usize, Peers),
+    /// A namespace with these labels, or gone.
+    Namespace(&'static str, Option<Labels>),
+    /// A service or controller, there or gone.
+    Own(Workload, bool),
     /// Pods placed and removed, and whether that stays; evaluations are asked in the middle.
     Speculate(Vec<(PlainPod, usize)>, Vec<usize>, bool),
     /// Asks the evaluation of that number.
@@ -221,15 +260,22 @@ fn step(names: usize) -> impl Strategy<Value = Step> {
     ];
     let any_node = 0..names + 1;
     prop_oneof![
-        6 => (node(names), part).prop_map(|(node, part)| Step::Node(node, part)),
+        6 => (in_topology(node(names)), part).prop_map(|(node, part)| Step::Node(node, part)),
         2 => (0..names).prop_map(Step::NodeGone),
-        5 => (pod(names), any_node.clone()).prop_map(|(pod, at)| Step::Place(pod, at)),
-        2 => (pod(names), 0..names, any::<bool>())
+        5 => (in_company(pod(names)), any_node.clone()).prop_map(|(pod, at)| Step::Place(pod, at)),
+        2 => (in_company(pod(names)), 0..names, any::<bool>())
             .prop_map(|(pod, at, confirmed)| Step::Assume(pod, at, confirmed)),
         1 => (any::<usize>(), any_node).prop_map(|(which, to)| Step::Move(which, to)),
         3 => any::<usize>().prop_map(Step::Remove),
+        2 => (any::<usize>(), in_company(pod(names)))
+            .prop_map(|(which, pod)| Step::Relabel(which, pod.peers)),
+        1 => (prop::sample::select(vec!["default", "east", "west"]), option::of(namespace()))
+            .prop_map(|(name, labels)| Step::Namespace(name, labels)),
+        1 => (workloads(), any::<bool>()).prop_map(|(mut workloads, there)| {
+            workloads.pop().map_or(Step::Ask(0), |one| Step::Own(one, there))
+        }),
         2 => (
-            vec((pod(names), 0..names), 0..=2),
+            vec((in_company(pod(names)), 0..names), 0..=2),
             vec(any::<usize>(), 0..=2),
             any::<bool>()
         )
@@ -259,16 +305,24 @@ fn merge(old: Option<&PlainNode>, new: PlainNode, part: Part) -> PlainNode {
 fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: bool) {
     let profile = default_profile("berth");
     let mut pair = Pair::default();
+    for (_, plugin) in profile.plugins() {
+        let keys = plugin.default_spread_keys();
+        if !keys.is_empty() {
+            pair.cluster.set_default_spread_keys(keys.into());
+        }
+    }
     for node in nodes {
         pair.upsert(node);
     }
     let shapes: Vec<PodShape> = asked.iter().map(shape).collect();
     let mut kept: Vec<Evaluation> = asked.iter().map(|_| Evaluation::default()).collect();
-    let ask = |pair: &Pair, kept: &mut [Evaluation], which: usize| {
+    let ask = |pair: &mut Pair, kept: &mut [Evaluation], which: usize| {
         let which = which % asked.len();
-        let (pod, shape) = (&asked[which], &shapes[which]);
+        let pod = &asked[which];
+        let incoming = pair.incoming(pod, &shapes[which]);
         let (world, cluster) = (&pair.world, &pair.cluster);
-        compare(world, cluster, &profile, pod, shape, &mut kept[which]);
+        compare(world, cluster, &profile, pod, incoming, &mut kept[which]);
+        pair.cluster.dismiss(incoming.peers);
     };
     for step in steps {
         match step {
@@ -288,7 +342,15 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                 pair.uids += 1;
                 pod.uid = format!("placed-{}", pair.uids);
                 let waiting: CompiledPod = pod.compiled("", 1);
-                (pair.cluster).assume(&waiting.reference, pod.priority, &waiting.placed, node);
+                let peers = pair.cluster.adopt(&waiting.peers);
+                (pair.cluster).assume(
+                    &waiting.reference,
+                    pod.priority,
+                    &waiting.placed,
+                    peers,
+                    node,
+                );
+                pair.cluster.dismiss(peers);
                 if confirmed {
                     pair.cluster.confirm(&pod.compiled(&node_name(at), 2));
                 }
@@ -309,16 +371,41 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                     pair.world.placed.remove(&uid);
                 }
             }
+            Step::Relabel(which, peers) => {
+                if let Some(uid) = pair.nth_uid(which) {
+                    let (node, pod) = pair.world.placed.get_mut(&uid).unwrap();
+                    pod.peers = peers;
+                    let pod = pod.compiled(node, 3);
+                    pair.cluster.confirm(&pod);
+                }
+            }
+            Step::Namespace(name, labels) => {
+                let sorted = labels.as_ref().map(|labels| {
+                    let labels = labels.iter();
+                    (labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())))
+                        .collect()
+                });
+                pair.cluster.set_namespace(name, sorted);
+                match labels {
+                    Some(labels) => pair.world.namespaces.insert(name.to_owned(), labels),
+                    None => pair.world.namespaces.remove(name),
+                };
+            }
+            Step::Own(workload, there) => pair.own(&workload, there),
             Step::Speculate(placed, removed, stays) => {
+                let incoming = pair.incoming(&asked[0], &shapes[0]);
+                let waiting: Vec<_> = (placed.iter())
+                    .map(|(pod, _)| pair.cluster.adopt(&pod.compiled("", 1).peers))
+                    .collect();
                 let mut world = pair.world.clone();
                 let mut uids = pair.uids;
                 pair.cluster.speculate(|cluster| {
-                    for (mut pod, at) in placed {
+                    for ((mut pod, at), &peers) in placed.into_iter().zip(&waiting) {
                         if let Some(node) = cluster.node_id(&node_name(at)) {
                             uids += 1;
                             pod.uid = format!("placed-{uids}");
                             let waiting = pod.compiled("", 1);
-                            cluster.assume(&waiting.reference, 0, &waiting.placed, node);
+                            cluster.assume(&waiting.reference, 0, &waiting.placed, peers, node);
                             world.placed.insert(pod.uid.clone(), (node_name(at), pod));
                         }
                     }
@@ -330,32 +417,32 @@ fn run(nodes: Vec<PlainNode>, asked: Vec<PlainPod>, steps: Vec<Step>, closely: b
                             world.placed.remove(&uid);
                         }
                     }
-                    compare(
-                        &world,
-                        cluster,
-                        &profile,
-                        &asked[0],
-                        &shapes[0],
-                        &mut kept[0],
-                    );
+                    compare(&world, cluster, &profile, &asked[0], incoming, &mut kept[0]);
                     let keep = if stays { Keep::Commit } else { Keep::RollBack };
                     (keep, ())
                 });
+                for peers in waiting.into_iter().chain([incoming.peers]) {
+                    pair.cluster.dismiss(peers);
+                }
                 pair.uids = uids;
                 if stays {
                     pair.world = world;
                 }
             }
-            Step::Ask(which) => ask(&pair, &mut kept, which),
+            Step::Ask(which) => ask(&mut pair, &mut kept, which),
         }
         if closely {
-            ask(&pair, &mut kept, 0);
+            ask(&mut pair, &mut kept, 0);
         }
     }
     for which in 0..asked.len() {
-        ask(&pair, &mut kept, which);
+        ask(&mut pair, &mut kept, which);
         // A fresh look must say the same as the one that followed the changes.
-        ask(&pair, &mut vec![Evaluation::default(); asked.len()], which);
+        ask(
+            &mut pair,
+            &mut vec![Evaluation::default(); asked.len()],
+            which,
+        );
     }
 }
 
@@ -366,11 +453,30 @@ fn scenario(
     let steps = steps.into();
     prop_oneof![4 => Just(6_usize), 1 => Just(30), 1 => Just(150)].prop_flat_map(move |names| {
         (
-            vec(node(names), 0..=names * 2),
-            vec(pod(names), 1..=3),
+            vec(in_topology(node(names)), 0..=names * 2),
+            vec(in_company(pod(names)), 1..=3),
             vec(step(names), steps.clone()),
         )
     })
+}
+
+/// At most this many nodes: the fewer, the more often things meet.
+fn small_scenario() -> impl Strategy<Value = (Vec<PlainNode>, Vec<PlainPod>, Vec<Step>)> {
+    const NAMES: usize = 4;
+    (
+        vec(in_topology(node(NAMES)), 1..=NAMES),
+        vec(in_company(pod(NAMES)), 1..=1),
+        vec(step(NAMES), 0..8),
+    )
+}
+
+proptest! {
+    #![proptest_config(cases(20_000))]
+
+    #[test]
+    fn many_small_clusters((nodes, asked, steps) in small_scenario()) {
+        run(nodes, asked, steps, false);
+    }
 }
 
 proptest! {

@@ -115,7 +115,7 @@ fn answer(line: &Value) -> Value {
         } else if reasons.is_empty() {
             "outside".into()
         } else {
-            let unresolvable = evaluation.diagnosis().is_unresolvable(id);
+            let unresolvable = evaluation.is_unresolvable(id);
             serde_json::json!({ "reasons": reasons, "unresolvable": unresolvable })
         };
         verdicts.insert(node.metadata.name.to_string(), verdict);

@@ -54,14 +54,19 @@ fn errors_and_rejections_are_counted_apart() {
     assert_eq!(until(&queue), Time::from_secs(22));
     pop_after(&mut queue, 24);
     // A rejection ends the row of errors.
-    queue.reject(PodKey(1), set(&[0]), Time::from_secs(30));
+    reject(&mut queue, PodKey(1), set(&[0]), Time::from_secs(30));
     queue.wake_one(PodKey(1), Cause::UnschedulableTimeout, Time::from_secs(40));
     assert_eq!(drain(&mut queue, 40), [1]);
     queue.fail(PodKey(1), Time::from_secs(50));
     assert_eq!(until(&queue), Time::from_secs(51));
     // No rejectors is an error.
     pop_after(&mut queue, 53);
-    queue.reject(PodKey(1), PluginSet::default(), Time::from_secs(60));
+    reject(
+        &mut queue,
+        PodKey(1),
+        PluginSet::default(),
+        Time::from_secs(60),
+    );
     assert_eq!(until(&queue), Time::from_secs(62));
 }
 
@@ -76,7 +81,7 @@ fn pods_with_errors_wait_and_rejected_ones_come_early() {
     add(&mut queue, &[(1, 100, 0), (2, 0, 0)]);
     drain(&mut queue, 0);
     queue.fail(PodKey(1), Time::from_secs(10));
-    queue.reject(PodKey(2), set(&[0]), Time::from_secs(10));
+    reject(&mut queue, PodKey(2), set(&[0]), Time::from_secs(10));
     assert!(
         !queue.has_next(),
         "one waits for an event, one for its time"
@@ -103,7 +108,7 @@ fn active_pods_come_before_those_in_backoff() {
     let mut queue = queue();
     add(&mut queue, &[(1, 100, 0)]);
     drain(&mut queue, 0);
-    queue.reject(PodKey(1), set(&[0]), Time::from_secs(10));
+    reject(&mut queue, PodKey(1), set(&[0]), Time::from_secs(10));
     queue.wake_one(PodKey(1), Cause::PodAdd, Time::from_secs(10));
     add(&mut queue, &[(2, 0, 10)]);
     assert_eq!(drain(&mut queue, 10), [2, 1]);
@@ -117,7 +122,7 @@ fn backoff_ends_with_the_second_in_which_it_expires() {
     drain(&mut queue, 0);
     let millis = |millis: u64| Time::from_nanos(millis * 1_000_000);
     for (key, at) in [(1, 10_100), (2, 10_900), (3, 11_100)] {
-        queue.reject(PodKey(key), set(&[0]), millis(at));
+        reject(&mut queue, PodKey(key), set(&[0]), millis(at));
         queue.wake_one(PodKey(key), Cause::PodAdd, millis(at));
     }
     let backing_off = |queue: &SchedulingQueue| {
@@ -141,12 +146,12 @@ fn whoever_is_woken_in_the_second_in_which_its_backoff_ends_still_waits() {
     add(&mut queue, &[(1, 0, 0)]);
     drain(&mut queue, 0);
     let millis = |millis: u64| Time::from_nanos(millis * 1_000_000);
-    queue.reject(PodKey(1), set(&[0]), millis(10_100));
+    reject(&mut queue, PodKey(1), set(&[0]), millis(10_100));
     queue.wake_one(PodKey(1), Cause::PodAdd, millis(11_500));
     let state = queue.get(PodKey(1)).unwrap().state;
     assert_eq!(state, State::Backoff(Time::from_secs(11)));
     drain(&mut queue, 11);
-    queue.reject(PodKey(1), set(&[0]), millis(12_000));
+    reject(&mut queue, PodKey(1), set(&[0]), millis(12_000));
     queue.wake_one(PodKey(1), Cause::PodAdd, millis(15_000));
     assert_eq!(queue.get(PodKey(1)).unwrap().state, State::Active);
 }
@@ -158,7 +163,7 @@ fn within_a_second_backoff_is_left_by_priority() {
     drain(&mut queue, 0);
     for (key, at) in [(1, 10_100), (2, 10_900), (3, 11_100)] {
         let at = Time::from_nanos(at * 1_000_000);
-        queue.reject(PodKey(key), set(&[0]), at);
+        reject(&mut queue, PodKey(key), set(&[0]), at);
         queue.wake_one(PodKey(key), Cause::PodAdd, at);
     }
     assert_eq!(drain(&mut queue, 11), [2, 1, 3]);
@@ -169,8 +174,8 @@ fn after_five_minutes_a_pod_is_tried_again() {
     let mut queue = queue();
     add(&mut queue, &[(1, 0, 0), (2, 0, 0)]);
     drain(&mut queue, 0);
-    queue.reject(PodKey(1), set(&[0]), Time::from_secs(10));
-    queue.reject(PodKey(2), set(&[0]), Time::from_secs(40));
+    reject(&mut queue, PodKey(1), set(&[0]), Time::from_secs(10));
+    reject(&mut queue, PodKey(2), set(&[0]), Time::from_secs(40));
     assert_eq!(
         queue.next_deadline(),
         Some(Time::from_secs(40)),

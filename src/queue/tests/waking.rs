@@ -17,17 +17,13 @@ fn a_group_is_asked_once_and_wakes_together() {
     drain(&mut queue, 0);
     for key in 1..=6 {
         let rejectors = if key < 5 { set(&[1]) } else { set(&[1, 3]) };
-        queue.reject(PodKey(key), rejectors, Time::from_secs(1));
+        reject(&mut queue, PodKey(key), rejectors, Time::from_secs(1));
     }
     let mut asked = Vec::new();
-    queue.wake(
-        EventKind::NodeAdd,
-        Time::from_secs(60),
-        |class, rejectors| {
-            asked.push((class, rejectors));
-            class == ClassId(1) && rejectors == set(&[1])
-        },
-    );
+    node_comes(&mut queue, 60, |group| {
+        asked.push((group.class, group.rejectors));
+        group.class == ClassId(1) && group.rejectors == set(&[1])
+    });
     asked.sort();
     let mut groups = vec![
         (ClassId(0), set(&[1])),
@@ -49,7 +45,7 @@ fn events_wake_only_the_unschedulable() {
     assert_eq!(queue.pop(Time::ZERO), Some(PodKey(1)));
     assert_eq!(queue.pop(Time::ZERO), Some(PodKey(2)));
     queue.fail(PodKey(2), Time::ZERO);
-    queue.wake(EventKind::NodeAdd, Time::from_secs(60), |_, _| true);
+    node_comes(&mut queue, 60, |_| true);
     for key in [1, 2, 3] {
         queue.wake_one(PodKey(key), Cause::PodAdd, Time::from_secs(60));
     }
@@ -87,7 +83,7 @@ fn a_removed_pod_is_nowhere() {
         }
         match place {
             2 => queue.fail(PodKey(1), Time::ZERO),
-            3 | 4 => queue.reject(PodKey(1), set(&[2]), Time::ZERO),
+            3 | 4 => reject(&mut queue, PodKey(1), set(&[2]), Time::ZERO),
             _ => {}
         }
         if place == 4 {
@@ -98,7 +94,7 @@ fn a_removed_pod_is_nowhere() {
         queue.audit();
         assert!(queue.is_empty() && !queue.has_next(), "{state:?}");
         queue.tick(Time::from_secs(1000));
-        queue.wake(EventKind::NodeAdd, Time::from_secs(1000), |_, _| true);
+        node_comes(&mut queue, 1000, |_| true);
         assert_eq!(queue.pop(Time::from_secs(1000)), None, "{state:?}");
         assert!(queue.remove(PodKey(1)).is_none());
     }
@@ -108,15 +104,18 @@ fn a_removed_pod_is_nowhere() {
 fn a_new_class_moves_nobody() {
     let mut queue = queue();
     add(&mut queue, &[(1, 0, 0), (2, 0, 0)]);
-    queue.set_class(PodKey(1), ClassId(7));
+    let set_class = |queue: &mut SchedulingQueue, key, class| {
+        queue.set_class(PodKey(key), ClassId(class), PeerId::default(), |_| {
+            vec![NODES]
+        });
+    };
+    set_class(&mut queue, 1, 7);
     assert_eq!(drain(&mut queue, 0), [1, 2]);
-    queue.set_class(PodKey(2), ClassId(7));
-    queue.reject(PodKey(1), set(&[1]), Time::ZERO);
-    queue.set_class(PodKey(1), ClassId(8));
+    set_class(&mut queue, 2, 7);
+    reject(&mut queue, PodKey(1), set(&[1]), Time::ZERO);
+    set_class(&mut queue, 1, 8);
     queue.audit();
-    queue.wake(EventKind::NodeAdd, Time::from_secs(9), |class, _| {
-        class == ClassId(8)
-    });
+    node_comes(&mut queue, 9, |group| group.class == ClassId(8));
     assert_eq!(drain(&mut queue, 9), [1]);
 }
 
@@ -125,7 +124,7 @@ fn rejectors_are_forgotten_once_and_not_while_the_pod_waits() {
     let mut queue = queue();
     add(&mut queue, &[(1, 0, 0)]);
     drain(&mut queue, 0);
-    queue.reject(PodKey(1), set(&[1, 4]), Time::ZERO);
+    reject(&mut queue, PodKey(1), set(&[1, 4]), Time::ZERO);
     assert_eq!(queue.take_rejectors(PodKey(1)), set(&[1, 4]));
     assert_eq!(
         queue.take_rejectors(PodKey(1)),
@@ -137,4 +136,54 @@ fn rejectors_are_forgotten_once_and_not_while_the_pod_waits() {
     assert_eq!(queue.take_rejectors(PodKey(1)), set(&[1, 4]));
     assert!(queue.take_rejectors(PodKey(1)).is_empty());
     assert_eq!(queue.get(PodKey(1)).unwrap().attempts, 2);
+}
+
+#[test]
+fn only_groups_that_listen_are_asked() {
+    let mut queue = queue();
+    let heard = [
+        vec![NODES],
+        vec![NODES, Topic::node_label("zone")],
+        vec![Topic::kept_off("app", "web")],
+        vec![],
+    ];
+    for (key, topics) in (0..).zip(&heard) {
+        queue.add(PodKey(key), 0, ClassId(key as u32), set(&[]), Time::ZERO);
+        queue.pop(Time::ZERO);
+        let peers = PeerId::default();
+        queue.reject(PodKey(key), set(&[1]), peers, Time::ZERO, |_| {
+            topics.clone()
+        });
+    }
+    for (topics, listeners) in [
+        (vec![NODES], vec![0, 1]),
+        (vec![Topic::node_label("zone")], vec![1]),
+        (vec![NODES, Topic::node_label("zone")], vec![0, 1]),
+        (vec![Topic::kept_off("app", "db")], vec![]),
+        (vec![Topic::kept_off("app", "web")], vec![2]),
+        (vec![Topic::AnyKeptOff], vec![]),
+    ] {
+        let mut asked = Vec::new();
+        queue.wake(EventKind::NodeAdd, &topics, i32::MAX, Time::ZERO, |group| {
+            asked.push(group.class.0);
+            false
+        });
+        assert_eq!(asked, listeners, "{topics:?}");
+    }
+    queue.audit();
+}
+
+#[test]
+fn an_event_may_be_for_lower_priorities_alone() {
+    let mut queue = queue();
+    add(&mut queue, &[(1, 5, 0), (2, 6, 0), (3, 4, 0)]);
+    assert_eq!(drain(&mut queue, 0), [2, 1, 3]);
+    for key in 1..=3 {
+        reject(&mut queue, PodKey(key), set(&[1]), Time::ZERO);
+    }
+    let now = Time::from_secs(60);
+    queue.wake(EventKind::AssignedPodDelete, &[NODES], 5, now, |_| true);
+    assert_eq!(drain(&mut queue, 60), [1, 3]);
+    assert_eq!(queue.get(PodKey(2)).unwrap().state, State::Unschedulable);
+    queue.audit();
 }

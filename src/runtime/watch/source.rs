@@ -1,14 +1,21 @@
 //! The kinds that are watched, as sources of changes.
 
-use crate::api::{Kind, Meta, Namespace, Node, Pod, PriorityClass};
+use crate::api::{
+    Kind, Meta, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
+    StatefulSet,
+};
 use crate::engine::Change;
+use crate::model::ControllerKind;
 use crate::runtime::mailbox::Subject;
+
+/// What is lacking without controllers.
+const CONTROLLERS: Option<&str> = Some("pods are not spread by controllers of this kind");
 
 /// A kind as a source of changes.
 pub(in crate::runtime) trait Source: Kind {
-    /// Whether decisions can do without it: a server that forbids it (kube-scheduler's own rights
-    /// do not include it) delays nothing, and is asked again.
-    const OPTIONAL: bool = false;
+    /// What is lacking when the server forbids it, if decisions can do without it: then nothing is
+    /// delayed, and the server is asked again.
+    const WITHOUT: Option<&'static str> = None;
 
     /// Which objects; empty for all.
     const FIELDS: &'static str = "";
@@ -85,7 +92,8 @@ impl Source for Namespace {
 }
 
 impl Source for PriorityClass {
-    const OPTIONAL: bool = true;
+    /// kube-scheduler's own rights do not include it.
+    const WITHOUT: Option<&'static str> = Some("priority classes are not known");
 
     fn subject(identity: Box<str>) -> Subject {
         Subject::PriorityClass(identity)
@@ -102,4 +110,115 @@ impl Source for PriorityClass {
     fn unreadable(_: &Meta, _: String) -> Option<Change> {
         None
     }
+}
+
+impl Source for Service {
+    const WITHOUT: Option<&'static str> = Some("pods are not spread by their services");
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Service(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Service(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::ServiceGone(namespace, name)
+    }
+
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+impl Source for ReplicationController {
+    const WITHOUT: Option<&'static str> = CONTROLLERS;
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Controller(ControllerKind::ReplicationController, identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::ReplicationController(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::ControllerGone(ControllerKind::ReplicationController, namespace, name)
+    }
+
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+impl Source for ReplicaSet {
+    const WITHOUT: Option<&'static str> = CONTROLLERS;
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Controller(ControllerKind::ReplicaSet, identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::ReplicaSet(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::ControllerGone(ControllerKind::ReplicaSet, namespace, name)
+    }
+
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+impl Source for StatefulSet {
+    const WITHOUT: Option<&'static str> = CONTROLLERS;
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Controller(ControllerKind::StatefulSet, identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::StatefulSet(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::ControllerGone(ControllerKind::StatefulSet, namespace, name)
+    }
+
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+/// The identity of what has a name in a namespace; neither has a slash in it.
+fn path(meta: &Meta) -> Box<str> {
+    format!("{}/{}", meta.namespace, meta.name).into()
+}
+
+/// The namespace and the name again.
+fn apart(identity: &str) -> (Box<str>, Box<str>) {
+    let (namespace, name) = identity.split_once('/').unwrap_or(("", identity));
+    (namespace.into(), name.into())
 }

@@ -77,6 +77,8 @@ pub struct SchedulingMetrics {
     pods: IntGauge,
     assumed_pods: IntGauge,
     cycle_panics: IntCounter,
+    counter_audits: IntCounter,
+    counter_repairs: IntCounter,
 }
 
 impl SchedulingMetrics {
@@ -96,6 +98,8 @@ impl SchedulingMetrics {
             pods: cache_size("pods"),
             assumed_pods: cache_size("assumed_pods"),
             cycle_panics: families.cycle_panics.clone(),
+            counter_audits: families.counter_audits.clone(),
+            counter_repairs: families.counter_repairs.clone(),
         }
     }
 
@@ -153,6 +157,14 @@ impl SchedulingMetrics {
     /// A scheduling cycle panicked and was contained.
     pub fn cycle_panicked(&self) {
         self.cycle_panics.inc();
+    }
+
+    /// A sample of the counters was counted again, and was right or not.
+    pub fn counters_audited(&self, right: bool) {
+        self.counter_audits.inc();
+        if !right {
+            self.counter_repairs.inc();
+        }
     }
 }
 

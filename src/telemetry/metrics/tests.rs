@@ -202,6 +202,8 @@ fn our_own_have_our_prefix() {
         ("watch_last_event_timestamp_seconds", "gauge", &["kind"]),
         ("quarantined_objects", "gauge", &["kind"]),
         ("cycle_panics_total", "counter", &[]),
+        ("counter_audits_total", "counter", &[]),
+        ("counter_repairs_total", "counter", &[]),
     ] {
         check(&text, &format!("berth_{name}"), kind, labels, None);
     }

@@ -171,12 +171,12 @@ fn what_has_finished_and_what_is_of_others_is_left_out() {
         pod("mine", "", ", schedulerName: mine"),
         pod("other", "", ""),
         finished.to_owned(),
-        "{apiVersion: v1, kind: Service, metadata: {name: s}}".to_owned(),
+        "{apiVersion: v1, kind: Secret, metadata: {name: s}}".to_owned(),
     ];
     let Simulated { report, notes } = simulated_for(&["mine"], &[&text.concat()]);
     assert_eq!(placements(&report), [("mine", "a")]);
     let expected = [
-        "objects of other kinds are skipped: 1 Service",
+        "objects of other kinds are skipped: 1 Secret",
         "pods that have finished are left out: 1",
         "unbound pods of other schedulers are left out: 1 of default-scheduler",
     ];

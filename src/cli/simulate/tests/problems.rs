@@ -53,6 +53,20 @@ fn problems_say_where_and_what() {
         "a.yaml: document 1: spec.priorityClassName: \
          no PriorityClass with name high in the input; add it",
     );
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: s}}\n---\n";
+    check(
+        &(node_a.clone() + service + service),
+        "a.yaml: document 3: Service default/s is there already: a.yaml: document 2",
+    );
+    let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: ns}}\n---\n";
+    check(
+        &(node_a.clone() + namespace + namespace),
+        "a.yaml: document 3: Namespace ns is there already: a.yaml: document 2",
+    );
+    check(
+        &(node_a.clone() + "{apiVersion: apps/v1, kind: ReplicaSet, spec: {}}"),
+        "a.yaml: document 2: metadata.name: it is missing",
+    );
     check(
         &pod("P_1", "", ""),
         "a.yaml: document 1: metadata.name: \"P_1\" is not a name: \

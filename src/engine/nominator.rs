@@ -1,0 +1,101 @@
+//! Which waiting pods are nominated to which nodes. Source: `backend/queue/nominator.go`.
+//!
+//! This is what counts for other pods. It is not always what the pod's object says: a nomination
+//! that this scheduler ends or makes counts from then on, the object follows when the API server
+//! has taken it in.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::waiting::Waiting;
+use crate::cluster::Cluster;
+use crate::framework::{Nominated, Nominations};
+use crate::queue::PodKey;
+
+/// Nominated pods by node and nodes by pod.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nominator {
+    by_node: BTreeMap<Box<str>, Vec<PodKey>>,
+    by_pod: FxHashMap<PodKey, Box<str>>,
+}
+
+impl Nominator {
+    /// The pod is nominated to this node and to no other; to none if the name is empty.
+    pub(super) fn set(&mut self, pod: PodKey, node: &str) {
+        self.remove(pod);
+        if !node.is_empty() {
+            self.by_pod.insert(pod, node.into());
+            self.by_node.entry(node.into()).or_default().push(pod);
+        }
+    }
+
+    /// The pod's object changed its nomination from `old` to `new`. One that never told of any may
+    /// be behind, so that a nomination made here stays.
+    pub(super) fn update(&mut self, pod: PodKey, old: &str, new: &str) {
+        if !(old.is_empty() && new.is_empty()) {
+            self.set(pod, new);
+        }
+    }
+
+    /// The pod is not nominated any more.
+    pub(super) fn remove(&mut self, pod: PodKey) {
+        let Some(node) = self.by_pod.remove(&pod) else {
+            return;
+        };
+        if let Some(pods) = self.by_node.get_mut(&node) {
+            pods.retain(|&other| other != pod);
+            if pods.is_empty() {
+                self.by_node.remove(&node);
+            }
+        }
+    }
+
+    /// The pods that this one has to yield to: others of its priority or a higher one. Nodes that
+    /// take no pods are left out.
+    pub(super) fn before<'a>(
+        &self,
+        pod: PodKey,
+        priority: i32,
+        pods: &'a FxHashMap<PodKey, Waiting>,
+        cluster: &Cluster,
+    ) -> Nominations<'a> {
+        let others = |nominated: &[PodKey]| {
+            (nominated.iter())
+                .filter(|&&other| other != pod)
+                .filter_map(|other| pods.get(other))
+                .filter(|other| other.priority >= priority)
+                .map(|other| Nominated {
+                    reference: &other.reference,
+                    priority: other.priority,
+                    placed: &other.placed,
+                    peers: other.peers,
+                })
+                .collect()
+        };
+        (self.nodes())
+            .filter_map(|(node, nominated)| Some((cluster.node_id(node)?, others(nominated))))
+            .collect()
+    }
+
+    /// The nodes, in the order of their names, each with its pods in the order they were nominated.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&str, &[PodKey])> {
+        (self.by_node.iter()).map(|(node, pods)| (&**node, &**pods))
+    }
+
+    /// Fails unless both directions agree and only these pods are nominated.
+    #[cfg(test)]
+    pub(super) fn audit(&self, may_be: impl Fn(PodKey) -> bool) {
+        let listed =
+            || (self.nodes()).flat_map(|(node, pods)| pods.iter().map(move |&pod| (pod, node)));
+        assert_eq!(listed().count(), self.by_pod.len());
+        for (pod, node) in listed() {
+            assert_eq!(self.by_pod.get(&pod).map(|node| &**node), Some(node));
+            assert!(may_be(pod), "{pod:?} is not nominated");
+        }
+        assert!(self.by_node.values().all(|pods| !pods.is_empty()));
+    }
+}
+
+#[cfg(test)]
+mod tests;
