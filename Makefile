@@ -74,6 +74,13 @@ control-plane: build ## Build etcd, kube-apiserver and kube-scheduler for the e2
 e2e: control-plane ## Run the tests against a real API server (ARGS: a filter; E2E_SCHEDULER=kube-scheduler)
 	BERTH_BIN=$(TARGET)/debug/berth $(CARGO) test $(LOCKED) --workspace $(call tests-in,e2e/tests) -- $(ARGS)
 
+COUNT ?= 1000
+SEED ?= 1
+
+.PHONY: twin
+twin: control-plane ## Ask Berth and kube-scheduler the same random questions (COUNT=5000 SEED=42)
+	BERTH_BIN=$(TARGET)/debug/berth $(TARGET)/debug/twin --count $(COUNT) --seed $(SEED) $(ARGS)
+
 .PHONY: bench
 bench: ## Run the decision benches (ARGS: a filter)
 	$(CARGO) bench $(LOCKED) --workspace --bench decisions -- $(ARGS)

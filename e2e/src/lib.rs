@@ -6,5 +6,7 @@ pub mod harness;
 pub mod load;
 pub mod objects;
 pub mod pool;
+pub mod random;
+pub mod twin;
 
 pub use controlplane::{ControlPlane, Options, Scheduler, SchedulerKind};

@@ -10,13 +10,12 @@ use e2e::SchedulerKind;
 use e2e::controlplane::SchedulerOptions;
 use e2e::harness::{Cluster, NAME, node_of, scheduled_condition};
 use e2e::objects::{PodBuilder, node, pod};
+use e2e::random::Random;
 use futures::future::try_join;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
-
-use crate::random::Random;
 
 const NODES: u64 = 6;
 const QUESTIONS: u64 = 16;

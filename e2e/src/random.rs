@@ -1,6 +1,7 @@
 //! Random numbers for tests that ask many different questions.
 
 /// A small generator (xorshift64*), so that a seed tells everything.
+#[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
@@ -22,8 +23,14 @@ impl Random {
         self.below(bound) == 0
     }
 
-    /// One of these.
+    /// An index below this length, which must not be 0.
+    pub fn index(&mut self, len: usize) -> usize {
+        // A remainder of a length is an index.
+        self.below(len as u64) as usize
+    }
+
+    /// One of these; there has to be one.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+        from[self.index(from.len())]
     }
 }
