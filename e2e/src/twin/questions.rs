@@ -64,13 +64,13 @@ impl Twins {
             self.catch_up().await?;
             let pod = world.question();
             tally.asked += 1;
-            let difference = self.compare(&pod, &mut world, tally).await?;
+            let place = format!(
+                "question {question} of cluster {number} of seed {seed} (--seed {seed} --cluster {number})"
+            );
+            let difference = self.compare(&pod, &mut world, tally, &place).await?;
             if let Some(difference) = difference {
                 let pod = serde_json::to_string(&pod.value())?;
-                bail!(
-                    "question {question} of cluster {number} of seed {seed} (--seed {seed} --cluster {number}): \
-                     {difference}\nthe pod: {pod}"
-                );
+                bail!("{place}: {difference}\nthe pod: {pod}");
             }
         }
         Ok(())
@@ -82,6 +82,7 @@ impl Twins {
         pod: &PodBuilder,
         world: &mut World,
         tally: &mut Tally,
+        place: &str,
     ) -> Result<Option<String>> {
         let (keep, profile) = (world.one_in(2), world.profile());
         let mut attempt = 1;
@@ -121,6 +122,9 @@ impl Twins {
             self.withdraw(question).await?;
             if attempt == ATTEMPTS {
                 return Ok(difference);
+            }
+            if let Some(difference) = difference {
+                eprintln!("asked again: {place}: {difference}");
             }
             tally.repeated += u64::from(attempt == 1);
             attempt += 1;
