@@ -11,8 +11,8 @@ use crate::objects::PodBuilder;
 /// How many questions are asked about one cluster.
 pub const PER_WORLD: u64 = 12;
 
-/// How often a question is asked before a difference counts: what is not a node or a pod may reach one scheduler a
-/// moment later.
+/// How often a question is asked before a difference counts if something else than nodes and pods has just changed: one
+/// scheduler may know of it a moment before the other.
 const ATTEMPTS: u32 = 3;
 
 /// What came of many questions.
@@ -55,10 +55,14 @@ impl Twins {
         for change in world.build() {
             self.apply(&change).await?;
         }
+        let mut attempts = ATTEMPTS;
         for question in 0..count {
             if question > 0 && world.one_in(3) {
                 for change in world.change() {
                     self.apply(&change).await?;
+                    if change.is_aside() {
+                        attempts = ATTEMPTS;
+                    }
                 }
             }
             self.catch_up().await?;
@@ -67,7 +71,10 @@ impl Twins {
             let place = format!(
                 "question {question} of cluster {number} of seed {seed} (--seed {seed} --cluster {number})"
             );
-            let difference = self.compare(&pod, &mut world, tally, &place).await?;
+            let difference = self
+                .compare(&pod, &mut world, tally, attempts, &place)
+                .await?;
+            attempts = 1;
             if let Some(difference) = difference {
                 let pod = serde_json::to_string(&pod.value())?;
                 bail!("{place}: {difference}\nthe pod: {pod}");
@@ -82,6 +89,7 @@ impl Twins {
         pod: &PodBuilder,
         world: &mut World,
         tally: &mut Tally,
+        attempts: u32,
         place: &str,
     ) -> Result<Option<String>> {
         let (keep, profile) = (world.one_in(2), world.profile());
@@ -120,7 +128,7 @@ impl Twins {
                 return Ok(None);
             }
             self.withdraw(question).await?;
-            if attempt == ATTEMPTS {
+            if attempt == attempts {
                 return Ok(difference);
             }
             if let Some(difference) = difference {

@@ -71,6 +71,16 @@ impl Change {
         Self::Patch(format!("/api/v1/namespaces/{name}"), patch)
     }
 
+    /// Whether it changes neither nodes nor pods, so that one scheduler may know of it a moment before the other.
+    pub fn is_aside(&self) -> bool {
+        match self {
+            Self::Create(path, _) | Self::Patch(path, _) | Self::Delete(path) => {
+                !path.contains("/nodes") && !path.contains("/pods")
+            }
+            Self::Terminate(_) | Self::Own(_) => false,
+        }
+    }
+
     /// Whether it changes nodes.
     pub fn is_about_nodes(&self) -> bool {
         match self {

@@ -36,6 +36,9 @@ const PROFILES: [&str; 9] = [
 #[derive(Debug)]
 pub struct World {
     random: Random,
+    /// Whether nodes have images. Then nodes do not come and go: kube-scheduler keeps counting the nodes that had an
+    /// image when it last looked at a node (docs/compatibility.md).
+    images: bool,
     nodes: u64,
     pods: u64,
     /// Namespace and name of the pods on nodes.
@@ -45,8 +48,10 @@ pub struct World {
 impl World {
     /// Another cluster for each seed.
     pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
         Self {
-            random: Random::new(seed),
+            images: random.one_in(2),
+            random,
             nodes: 0,
             pods: 0,
             running: Vec::new(),
@@ -114,7 +119,7 @@ impl World {
             }
         }
         for (image, megabytes) in IMAGES {
-            if random.one_in(3) {
+            if random.one_in(2) && self.images {
                 node = node.image(image, megabytes << 20);
             }
         }
@@ -411,6 +416,7 @@ impl World {
                 vec![Change::patch_node(&name, json!({"status": status}))]
             }
             // Pods on it stay, and are on the node that comes.
+            4 | 5 if self.images => Vec::new(),
             4 => {
                 let node = self.node_numbered(number);
                 vec![Change::delete_node(&name), Change::node(node)]
