@@ -1,5 +1,7 @@
 //! Random clusters, pods and changes, made so that much of it fits together: few values, few labels.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{Change, NAMESPACES};
@@ -39,6 +41,11 @@ pub struct World {
     /// Whether nodes have images. Then nodes do not come and go: kube-scheduler keeps counting the nodes that had an
     /// image when it last looked at a node (docs/compatibility.md).
     images: bool,
+    /// The ports of nodes that pods have which were put there. None has the same as another, or kube-scheduler would take
+    /// it for free when one of them goes (docs/compatibility.md).
+    ports: HashSet<(u64, u16)>,
+    /// Pods that were asked about are on nodes too, with ports of their own.
+    asked: bool,
     nodes: u64,
     pods: u64,
     /// Namespace and name of the pods on nodes.
@@ -52,6 +59,8 @@ impl World {
         Self {
             images: random.one_in(2),
             random,
+            ports: HashSet::new(),
+            asked: false,
             nodes: 0,
             pods: 0,
             running: Vec::new(),
@@ -136,8 +145,9 @@ impl World {
         if self.random.one_in(2) {
             pod = pod.request("cpu", &format!("{}m", 50 + 90 * self.random.below(9)));
         }
-        if self.random.one_in(8) {
-            pod = pod.host_port(self.random.pick(&[8080, 9090]), "TCP");
+        let port = self.random.pick(&[8080, 9090]);
+        if self.random.one_in(6) && !self.asked && self.ports.insert((number, port)) {
+            pod = pod.host_port(port, "TCP");
         }
         for _ in 0..self.random.below(3) {
             pod = self.pod_term(pod);
@@ -369,6 +379,7 @@ impl World {
 
     /// A pod of this collection is there from now on.
     pub fn keep(&mut self, collection: &str, name: &str) {
+        self.asked = true;
         self.running.push((collection.to_owned(), name.to_owned()));
     }
 
