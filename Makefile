@@ -83,6 +83,13 @@ conformance: build ## Run Kubernetes' own scheduling tests (SCHEDULER=kube-sched
 		--logs $(TARGET)/conformance/$(SCHEDULER) $(if $(GROUPS),--groups '$(GROUPS)') \
 		$(if $(FOCUS),--focus '$(FOCUS)') $(ARGS)
 
+COUNT ?= 1000
+SEED ?= 1
+
+.PHONY: twin
+twin: control-plane ## Ask Berth and kube-scheduler the same random questions (COUNT=5000 SEED=42)
+	BERTH_BIN=$(TARGET)/debug/berth $(TARGET)/debug/twin --count $(COUNT) --seed $(SEED) $(ARGS)
+
 .PHONY: bench
 bench: ## Run the decision benches (ARGS: a filter)
 	$(CARGO) bench $(LOCKED) --workspace --bench decisions -- $(ARGS)

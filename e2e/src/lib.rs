@@ -10,5 +10,6 @@ pub mod pool;
 pub mod progress;
 pub mod random;
 pub mod signals;
+pub mod twin;
 
 pub use controlplane::{ControlPlane, Options, Scheduler, SchedulerKind};

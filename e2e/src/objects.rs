@@ -88,6 +88,17 @@ impl NodeBuilder {
         self
     }
 
+    /// Declares features, as a kubelet does.
+    pub fn declared_features(mut self, names: &[&str]) -> Self {
+        self.0["status"]["declaredFeatures"] = json!(names);
+        self
+    }
+
+    /// The node as JSON.
+    pub fn value(self) -> Value {
+        self.0
+    }
+
     /// The node.
     pub fn build(self) -> Result<Node> {
         serde_json::from_value(self.0).context("this is no node")
@@ -201,9 +212,31 @@ impl PodBuilder {
         self
     }
 
+    /// Puts the pod on a node, past every scheduler.
+    pub fn on(self, node: &str) -> Self {
+        self.spec("nodeName", json!(node))
+    }
+
+    /// Adds a topology spread constraint as it stands in a pod.
+    pub fn spread(mut self, constraint: Value) -> Self {
+        push(&mut self.0["spec"]["topologySpreadConstraints"], constraint);
+        self
+    }
+
+    /// Adds a term to a list of the affinity, such as `podAffinity` and `preferredDuringSchedulingIgnoredDuringExecution`.
+    pub fn affinity_term(mut self, kind: &str, list: &str, term: Value) -> Self {
+        push(&mut self.0["spec"]["affinity"][kind][list], term);
+        self
+    }
+
     /// The same pod under another name.
     pub fn named(self, name: &str) -> Self {
         self.metadata("name", json!(name))
+    }
+
+    /// The pod as JSON.
+    pub fn value(self) -> Value {
+        self.0
     }
 
     /// The pod.

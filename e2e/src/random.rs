@@ -11,7 +11,7 @@ pub const ZONES: [&str; 3] = ["a", "b", "c"];
 const IMAGES: [&str; 3] = ["small:1", "large:2", "huge"];
 
 /// A small generator (xorshift64*), so that a seed tells everything.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
@@ -31,6 +31,12 @@ impl Random {
     /// Whether something comes true that does so once in so many times.
     pub fn one_in(&mut self, bound: u64) -> bool {
         self.below(bound) == 0
+    }
+
+    /// An index below this length, which must not be 0.
+    pub fn index(&mut self, len: usize) -> usize {
+        // A remainder of a length is an index.
+        self.below(len as u64) as usize
     }
 
     /// One of these.

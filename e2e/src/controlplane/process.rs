@@ -175,6 +175,11 @@ impl Process {
         wait_blocking(&mut self.guard);
     }
 
+    /// The file with everything that the process writes.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Everything that the process has written so far.
     pub fn output(&self) -> String {
         std::fs::read(&self.log)

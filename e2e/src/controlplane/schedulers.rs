@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::process::Process;
 use super::{ControlPlane, POLL, READY_LIMIT, STOP_LIMIT, get, ports};
@@ -33,6 +33,9 @@ pub struct SchedulerOptions {
     pub verbosity: u8,
     /// Another executable than the usual one of its kind.
     pub binary: Option<PathBuf>,
+    /// Fields of the KubeSchedulerConfiguration that take the place of those given otherwise; `profiles` then says the
+    /// names. Berth runs with a configuration file only if there are some.
+    pub configuration: Option<Value>,
 }
 
 /// A running scheduler; it is killed when this value is dropped.
@@ -93,7 +96,8 @@ impl Scheduler {
             .kubeconfig
             .clone()
             .unwrap_or_else(|| control_plane.kubeconfig().to_owned());
-        let kubeconfig = kubeconfig.display();
+        let kubeconfig = kubeconfig.display().to_string();
+        let configuration = configuration(names, &kubeconfig, options.configuration.as_ref());
         let administrator = control_plane.kubeconfig().display();
         let (name, program, mut args, mut config) = match kind {
             SchedulerKind::Berth => {
@@ -107,13 +111,20 @@ impl Scheduler {
                     format!("--http-address=127.0.0.1:{port}"),
                     "--leader-elect=false".to_owned(),
                 ];
-                args.extend(names.iter().map(|name| format!("--scheduler-name={name}")));
+                if options.configuration.is_some() {
+                    let file = directory.join(format!("berth-{number}.yaml"));
+                    std::fs::write(&file, configuration)
+                        .with_context(|| format!("cannot write {}", file.display()))?;
+                    args.push(format!("--config={}", file.display()));
+                } else {
+                    args.extend(names.iter().map(|name| format!("--scheduler-name={name}")));
+                }
                 let config = Config::new(format!("http://127.0.0.1:{port}").parse()?);
                 ("berth", program, args, config)
             }
             SchedulerKind::KubeScheduler => {
                 let file = directory.join(format!("kube-scheduler-{number}.yaml"));
-                std::fs::write(&file, configuration(names, &kubeconfig.to_string()))
+                std::fs::write(&file, configuration)
                     .with_context(|| format!("cannot write {}", file.display()))?;
                 let args = vec![
                     format!("--config={}", file.display()),
@@ -226,6 +237,11 @@ impl Scheduler {
         self.process.output()
     }
 
+    /// The file with [`Scheduler::output`].
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
     /// The last lines of what the scheduler has written.
     pub fn stderr_tail(&self) -> String {
         self.process.tail(40)
@@ -233,20 +249,23 @@ impl Scheduler {
 }
 
 /// A configuration under which kube-scheduler considers all nodes and is not held back by its client.
-fn configuration(names: &[&str], kubeconfig: &str) -> String {
+fn configuration(names: &[&str], kubeconfig: &str, fields: Option<&Value>) -> String {
     let profiles: Vec<_> = names
         .iter()
         .map(|name| json!({"schedulerName": name}))
         .collect();
-    json!({
+    let mut configuration = json!({
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "clientConnection": {"kubeconfig": kubeconfig, "qps": 5000, "burst": 5000},
         "leaderElection": {"leaderElect": false},
         "percentageOfNodesToScore": 100,
         "profiles": profiles,
-    })
-    .to_string()
+    });
+    for (field, value) in fields.and_then(Value::as_object).into_iter().flatten() {
+        configuration[field] = value.clone();
+    }
+    configuration.to_string()
 }
 
 /// The executable of Berth: `BERTH_BIN`, or the newer one of the debug and the release build in this workspace.

@@ -18,7 +18,6 @@ mod process;
 mod records;
 mod restarts;
 mod spreading;
-mod twin;
 mod twin_preemption;
 mod unsupported;
 mod wakeup;
