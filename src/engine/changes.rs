@@ -7,13 +7,13 @@ use rustc_hash::FxHasher;
 
 use super::Engine;
 use super::waiting::{Waiting, WaitingInfo};
-use super::waking::{EndedNomination, topics};
+use super::waking::{EndedNomination, target_changes, topics};
 use crate::api;
 use crate::cluster::{PeerId, PlacedRecord};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
 use crate::model::{
-    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, PlacedPod, PodPeers, PodShape,
-    Requests, Requirement, Time, WaitingPod, labels,
+    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, PlacedPod, PodPeers, Requests,
+    Requirement, Time, WaitingPod, labels,
 };
 use crate::queue::{Cause, PodKey, State};
 
@@ -485,7 +485,7 @@ fn info(waiting: &WaitingPod, gated: bool) -> WaitingInfo {
 }
 
 /// Whether some amount is smaller than it was, or gone.
-fn less(old: &Requests, new: &Requests) -> bool {
+pub(super) fn less(old: &Requests, new: &Requests) -> bool {
     old.cpu > new.cpu
         || old.memory > new.memory
         || old.ephemeral_storage > new.ephemeral_storage
@@ -493,32 +493,4 @@ fn less(old: &Requests, new: &Requests) -> bool {
             .scalars
             .iter()
             .any(|(name, amount)| *amount > new.get(name))
-}
-
-/// What changed about the waiting pod itself. Source: `framework.PodSchedulingPropertiesChange`.
-fn target_changes(
-    old: &PodShape,
-    new: &PodShape,
-    relabelled: bool,
-    ungated: bool,
-) -> Vec<EventKind> {
-    let told = [
-        (relabelled, EventKind::TargetPodLabel),
-        (
-            less(&old.wanted, &new.wanted),
-            EventKind::TargetPodScaleDown,
-        ),
-        (less(&new.wanted, &old.wanted), EventKind::TargetPodScaleUp),
-        (ungated, EventKind::TargetPodGatesEliminated),
-        (
-            old.tolerations.len() != new.tolerations.len(),
-            EventKind::TargetPodToleration,
-        ),
-    ];
-    let changes = told.into_iter().filter(|(changed, _)| *changed);
-    let mut changes: Vec<_> = changes.map(|(_, kind)| kind).collect();
-    if changes.is_empty() {
-        changes.push(EventKind::TargetPodUpdate);
-    }
-    changes
 }

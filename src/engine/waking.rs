@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::changes::less;
 use super::classes::ClassTable;
 use super::{Engine, ProfileState, Stopwatch};
 use crate::cluster::{Cluster, PeerId};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet, Profile, Topic};
-use crate::model::{PlacedPod, Time};
+use crate::model::{PlacedPod, PodShape, Time};
 use crate::queue::WaitGroup;
 use crate::telemetry::metrics::{Hint, Metrics, QueueingHintMetrics};
 
@@ -141,4 +142,32 @@ pub(super) fn topics(
     asked.map_or_else(Vec::new, |asked| {
         asked.profile.topics(asked.rejectors, asked.pod, cluster)
     })
+}
+
+/// What changed about the waiting pod itself. Source: `framework.PodSchedulingPropertiesChange`.
+pub(super) fn target_changes(
+    old: &PodShape,
+    new: &PodShape,
+    relabelled: bool,
+    ungated: bool,
+) -> Vec<EventKind> {
+    let told = [
+        (relabelled, EventKind::TargetPodLabel),
+        (
+            less(&old.wanted, &new.wanted),
+            EventKind::TargetPodScaleDown,
+        ),
+        (less(&new.wanted, &old.wanted), EventKind::TargetPodScaleUp),
+        (ungated, EventKind::TargetPodGatesEliminated),
+        (
+            old.tolerations.len() != new.tolerations.len(),
+            EventKind::TargetPodToleration,
+        ),
+    ];
+    let changes = told.into_iter().filter(|(changed, _)| *changed);
+    let mut changes: Vec<_> = changes.map(|(_, kind)| kind).collect();
+    if changes.is_empty() {
+        changes.push(EventKind::TargetPodUpdate);
+    }
+    changes
 }
