@@ -79,15 +79,19 @@ impl Fleet {
             .resize_with(self.clients, || server.connection());
     }
 
-    /// Creates the namespace of the load.
+    /// Creates the namespace of the load and its services.
     pub async fn create_namespace(&mut self) -> Result<()> {
         let body = format!(
             r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAMESPACE}"}}}}"#
         );
-        self.server
-            .connection()
+        let mut connection = self.server.connection();
+        connection
             .call(Method::POST, "/api/v1/namespaces", body.into())
             .await?;
+        for service in kinds::services() {
+            let path = format!("/api/v1/namespaces/{NAMESPACE}/services");
+            connection.call(Method::POST, &path, service).await?;
+        }
         Ok(())
     }
 

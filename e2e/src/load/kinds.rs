@@ -11,6 +11,9 @@ const ZONES: usize = 10;
 /// Pods of the kinds with labels to match are in this many groups.
 const GROUPS: usize = 20;
 
+/// The label by which services select pods.
+const SERVED: &str = "served";
+
 /// How many pods a node has room for.
 pub const PODS_PER_NODE: usize = 110;
 
@@ -26,6 +29,8 @@ pub struct PodKind {
     pub about: &'static str,
     /// Pods of a kind may differ; they take turns in this many variants.
     variants: usize,
+    /// Whether services select the pods, which is what the default constraints of spreading look for.
+    served: bool,
     /// What a variant adds to the spec.
     spec: fn(usize) -> Value,
 }
@@ -36,24 +41,28 @@ pub const POD_KINDS: &[PodKind] = &[
         name: "basic",
         about: "requests of cpu and memory, nothing else",
         variants: 1,
+        served: false,
         spec: |_| json!({}),
     },
     PodKind {
         name: "node-selector",
         about: "a node selector on one of ten zones",
         variants: ZONES,
+        served: false,
         spec: |variant| json!({"nodeSelector": {"topology.kubernetes.io/zone": zone(variant)}}),
     },
     PodKind {
         name: "node-affinity",
         about: "required: one of two zones; preferred: the first of them",
         variants: ZONES,
+        served: false,
         spec: node_affinity,
     },
     PodKind {
         name: "spread",
         about: "topology spread over zones, maxSkew 5, DoNotSchedule",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             json!({"topologySpreadConstraints": [{
                 "maxSkew": 5,
@@ -67,6 +76,7 @@ pub const POD_KINDS: &[PodKind] = &[
         name: "soft-spread",
         about: "topology spread over zones and nodes, maxSkew 1, ScheduleAnyway",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             let constraint = |key: &str| {
                 json!({
@@ -83,9 +93,17 @@ pub const POD_KINDS: &[PodKind] = &[
         },
     },
     PodKind {
+        name: "default-spread",
+        about: "no constraint of its own, but services select the pods: spread by default",
+        variants: GROUPS,
+        served: true,
+        spec: |_| json!({}),
+    },
+    PodKind {
         name: "pod-affinity",
         about: "required affinity to the own group, by zone",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             json!({"affinity": {"podAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "topology.kubernetes.io/zone")],
@@ -96,6 +114,7 @@ pub const POD_KINDS: &[PodKind] = &[
         name: "pod-anti-affinity",
         about: "required anti-affinity to the own group (a twentieth of the pods), by node",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "kubernetes.io/hostname")],
@@ -106,6 +125,7 @@ pub const POD_KINDS: &[PodKind] = &[
         name: "pod-anti-affinity-namespaces",
         about: "the same over all namespaces, which a selector finds",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             let mut term = term(variant, "kubernetes.io/hostname");
             term["namespaceSelector"] = json!({"matchExpressions": [
@@ -120,6 +140,7 @@ pub const POD_KINDS: &[PodKind] = &[
         name: "preferred-pod-affinity",
         about: "preferred affinity to the own group, by zone",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             json!({"affinity": {"podAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -132,6 +153,7 @@ pub const POD_KINDS: &[PodKind] = &[
         name: "preferred-pod-anti-affinity",
         about: "preferred anti-affinity to the own group, by node",
         variants: GROUPS,
+        served: false,
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -186,6 +208,9 @@ impl PodKind {
                 }],
             },
         });
+        if self.served {
+            pod["metadata"]["labels"][SERVED] = json!(group(variant));
+        }
         if let Value::Object(more) = (self.spec)(variant) {
             for (field, value) in more {
                 pod["spec"][field] = value;
@@ -238,6 +263,21 @@ pub fn nodes(count: usize) -> Vec<Bytes> {
                 },
             });
             Bytes::from(node.to_string())
+        })
+        .collect()
+}
+
+/// A service for each group, ready to be sent. They select none but the pods of kinds that say so.
+pub fn services() -> Vec<Bytes> {
+    (0..GROUPS)
+        .map(|variant| {
+            let service = json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": group(variant), "namespace": NAMESPACE},
+                "spec": {"clusterIP": "None", "selector": {SERVED: group(variant)}},
+            });
+            Bytes::from(service.to_string())
         })
         .collect()
 }
