@@ -4,16 +4,19 @@
 //! field is optional, quantities and enumerations stay text, and only what a plugin reads is a
 //! field; [`crate::model`] compiles and validates. No type of this room is kept.
 
+mod annotations;
 mod decode;
 mod meta;
 mod namespace;
 mod node;
 mod owners;
 mod pod;
+mod pod_group;
 mod priority_class;
 mod selector;
 mod watched;
 
+pub use annotations::{Annotations, annotation};
 pub use decode::Pairs;
 pub use meta::{Meta, OwnerReference};
 pub use namespace::Namespace;
@@ -26,7 +29,12 @@ pub use pod::{
     Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
     NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec,
     PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule, SchedulingGate,
-    Toleration, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
+    SchedulingGroup, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+    WeightedPodAffinityTerm,
+};
+pub use pod_group::{
+    DisruptionMode, GangPolicy, GroupCondition, PodGroup, PodGroupSpec, PodGroupStatus,
+    SchedulingConstraints, SchedulingPolicy, TopologyConstraint,
 };
 pub use priority_class::PriorityClass;
 pub use selector::LabelSelector;

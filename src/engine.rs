@@ -9,6 +9,7 @@ mod cycle;
 mod effect;
 mod explain;
 mod failure;
+mod gangs;
 mod nodes;
 mod nominator;
 mod outcomes;
@@ -24,7 +25,8 @@ use rustc_hash::FxHashMap;
 
 pub use changes::Change;
 pub use effect::{
-    Action, ConditionReason, Effect, EffectId, EventKind, Outcome, PodEvent, StatusPatch,
+    About, Action, ConditionReason, Effect, EffectId, EventKind, GroupPhase, GroupStatus,
+    ObjectEvent, Outcome, StatusPatch,
 };
 
 use crate::cluster::Cluster;
@@ -245,9 +247,13 @@ impl Engine {
     }
 
     fn effect(&mut self, pod: Arc<crate::model::PodRef>, action: Action) -> EffectId {
+        self.effect_about(About::Pod(pod), action)
+    }
+
+    fn effect_about(&mut self, about: About, action: Action) -> EffectId {
         let id = EffectId(self.next_effect);
         self.next_effect += 1;
-        self.effects.push(Effect { id, pod, action });
+        self.effects.push(Effect { id, about, action });
         id
     }
 }

@@ -3,6 +3,7 @@
 //! The API's text is read here once; nothing above this room parses quantities or operators.
 
 mod affinity;
+mod group;
 mod label_syntax;
 mod node;
 mod peers;
@@ -14,6 +15,10 @@ mod taint;
 mod time;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
+pub use group::{
+    DEFAULT_TIMEOUT, Dialect, GangTopology, GroupRef, Membership, PodGroup, StoredCondition,
+    StoredGroupStatus,
+};
 pub use node::{Image, NodeModel};
 pub use peers::{
     AffinityTerm, Controller, ControllerKind, PodPeers, SpreadConstraint, WeightedTerm,

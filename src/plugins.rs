@@ -75,13 +75,10 @@ const REGISTRY: &[(&str, Constructor)] = &[
     }),
     ("ImageLocality", |_| Arc::new(ImageLocality)),
     ("NodeDeclaredFeatures", |_| Arc::new(NodeDeclaredFeatures)),
-    (GANG_SCHEDULING, |_| {
-        not_yet(GANG_SCHEDULING, &[Unsupported::PodGroup])
-    }),
 ];
 
 /// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
-/// so that no pod of a group is placed as if it were alone.
+/// so that no pod of a group is placed as if it were alone. It is [`crate::gang`].
 const GANG_SCHEDULING: &str = "GangScheduling";
 
 /// The names under which [`NotYet`] refuses what is not supported.
@@ -249,14 +246,7 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
             profile.enable(index, ExtensionPoint::PreFilter);
         }
     }
-    if !config.plugins.multi_point.disables(GANG_SCHEDULING) || added.contains_key(GANG_SCHEDULING)
-    {
-        let known = added.get(GANG_SCHEDULING).copied();
-        let refuses = &[Unsupported::PodGroup];
-        if let Some(index) = known.or_else(|| profile.add(not_yet(GANG_SCHEDULING, refuses))) {
-            profile.enable(index, ExtensionPoint::PreFilter);
-        }
-    }
+    profile.gangs = !config.plugins.multi_point.disables(GANG_SCHEDULING);
     let post_filters = at(Point::PostFilter);
     profile.post_filter = if post_filters.is_empty() {
         PostFilter::Nothing

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::Pairs;
 use super::decode::or_default;
+use super::{Annotations, Pairs};
 
 /// Object metadata without what nobody reads (managedFields alone is often half of a pod).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Meta {
     pub generation: Option<i64>,
     /// Labels.
     pub labels: Pairs,
+    /// The annotations that are read.
+    pub annotations: Annotations,
     /// The objects it belongs to.
     #[serde(deserialize_with = "or_default")]
     pub owner_references: Vec<OwnerReference>,

@@ -72,7 +72,16 @@ pub struct PodSpec {
     /// Whether it shares the node's users; None means yes.
     pub host_users: Option<bool>,
     /// The group the pod belongs to (scheduling.k8s.io PodGroup).
-    pub scheduling_group: Present,
+    #[serde(deserialize_with = "or_default")]
+    pub scheduling_group: SchedulingGroup,
+}
+
+/// The group a pod belongs to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SchedulingGroup {
+    /// Its name, in the pod's namespace; empty for none.
+    pub pod_group_name: Box<str>,
 }
 
 /// Affinity of a pod to nodes and to other pods.

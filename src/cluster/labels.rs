@@ -63,6 +63,18 @@ impl LabelIndex {
         }
     }
 
+    /// The values of a label, in their order, each with its nodes.
+    pub fn values(&self, key: &str) -> Vec<(&str, &Posting)> {
+        let values = self
+            .keys
+            .get(key)
+            .into_iter()
+            .flat_map(|entry| &entry.values);
+        let mut values: Vec<_> = values.map(|(value, nodes)| (&**value, nodes)).collect();
+        values.sort_unstable_by_key(|(value, _)| *value);
+        values
+    }
+
     /// Adds the nodes whose label has exactly this value to `set`.
     pub fn with_value(&self, key: &str, value: &str, set: &mut NodeSet) {
         if let Some(nodes) = self.keys.get(key).and_then(|entry| entry.values.get(value)) {

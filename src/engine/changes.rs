@@ -12,8 +12,8 @@ use crate::api;
 use crate::cluster::{PeerId, PlacedRecord};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
 use crate::model::{
-    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, PlacedPod, PodPeers, Requests,
-    Requirement, Time, WaitingPod, labels,
+    CompiledPod, ControllerKind, Dialect, GroupRef, LabelSelector, Labels, NodeModel, PlacedPod,
+    PodGroup, PodPeers, Requests, Requirement, Time, WaitingPod, labels,
 };
 use crate::queue::{Cause, PodKey, State};
 
@@ -48,6 +48,12 @@ pub enum Change {
     StatefulSet(Box<api::StatefulSet>),
     /// The controller of this kind, namespace and name is gone.
     ControllerGone(ControllerKind, Box<str>, Box<str>),
+    /// A group's object as it is now, read under this version of its API.
+    PodGroup(Dialect, &'static str, Box<api::PodGroup>),
+    /// The object of this group is gone.
+    PodGroupGone(GroupRef),
+    /// A group's object that could not be decoded, and why.
+    PodGroupUnreadable(GroupRef, String),
     /// A priority class as it is now.
     PriorityClass(Box<api::PriorityClass>),
     /// The priority class of this name is gone.
@@ -118,6 +124,14 @@ impl Engine {
             }
             Change::ControllerGone(kind, namespace, name) => {
                 self.cluster.set_controller(kind, &namespace, &name, None);
+            }
+            Change::PodGroup(dialect, version, group) => {
+                let group = PodGroup::compile(dialect, version, &group);
+                self.pod_group(group, now);
+            }
+            Change::PodGroupGone(reference) => self.pod_group_gone(&reference, now),
+            Change::PodGroupUnreadable(reference, reason) => {
+                self.unreadable_pod_group(&reference, reason, now);
             }
             Change::PriorityClass(class) => {
                 self.priority_classes

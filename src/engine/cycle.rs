@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::waiting::Binding;
-use super::{Action, Awaited, Engine, EventKind, PodEvent, ProfileState};
+use super::{Action, Awaited, Engine, EventKind, ObjectEvent, ProfileState};
 use crate::cluster::{Cluster, NodeId};
 use crate::framework::{
     Choice, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile, ReasonCounts,
@@ -232,7 +232,7 @@ impl Engine {
             let reference = Arc::clone(&pod.reference);
             let scheduler_name = Arc::clone(&self.profiles[pod.profile].profile.name);
             let note = format!("skip schedule deleting pod: {reference}").into();
-            let event = PodEvent {
+            let event = ObjectEvent {
                 kind: EventKind::FailedScheduling,
                 scheduler_name,
                 note,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::PodRef;
+use crate::model::{PodGroup, PodRef};
 
 /// Names an effect in its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,10 +13,29 @@ pub struct EffectId(pub u64);
 pub struct Effect {
     /// For the outcome.
     pub id: EffectId,
-    /// The pod it is about.
-    pub pod: Arc<PodRef>,
+    /// What it is about.
+    pub about: About,
     /// What to do.
     pub action: Action,
+}
+
+impl Effect {
+    /// The pod it is about, if it is about one.
+    pub fn pod(&self) -> Option<&Arc<PodRef>> {
+        match &self.about {
+            About::Pod(pod) => Some(pod),
+            About::Group(_) => None,
+        }
+    }
+}
+
+/// What an effect is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A pod.
+    Pod(Arc<PodRef>),
+    /// A group's object, as it was when it was looked at.
+    Group(Arc<PodGroup>),
 }
 
 /// What to do.
@@ -29,8 +48,37 @@ pub enum Action {
     },
     /// Patch the pod's status. Its outcome must be reported.
     PatchStatus(StatusPatch),
+    /// Patch the group's status. Its outcome must be reported.
+    PatchGroup(GroupStatus),
     /// Emit an event. It may be dropped.
-    Emit(PodEvent),
+    Emit(ObjectEvent),
+}
+
+/// How a group fares, in words that each dialect has its own for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// Where it stands.
+    pub phase: GroupPhase,
+    /// How many of its members run.
+    pub running: u32,
+    /// Why; empty when it was placed.
+    pub message: Arc<str>,
+}
+
+/// Where a group stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupPhase {
+    /// Too few of its pods exist.
+    Incomplete,
+    /// No room, or not tried yet.
+    Unschedulable,
+    /// It cannot be tried as it is.
+    Invalid,
+    /// At least as many members as must run together are bound.
+    Scheduled,
+    /// It was scheduled, or a part of it was bound, and fewer members than must run together are
+    /// bound now.
+    Degraded,
 }
 
 /// A patch of a pod's status: PodScheduled=False, and perhaps no nomination any more.
@@ -55,6 +103,8 @@ pub enum ConditionReason {
     Unschedulable,
     /// The attempt failed.
     SchedulerError,
+    /// Its gang cannot be tried yet. Whatever adds nodes for unschedulable pods must not do so yet.
+    WaitingForPodGroup,
 }
 
 impl ConditionReason {
@@ -63,6 +113,7 @@ impl ConditionReason {
         match self {
             Self::Unschedulable => "Unschedulable",
             Self::SchedulerError => "SchedulerError",
+            Self::WaitingForPodGroup => "WaitingForPodGroup",
         }
     }
 }
@@ -74,18 +125,24 @@ pub enum EventKind {
     Scheduled,
     /// Warning, action Scheduling.
     FailedScheduling,
+    /// About a gang: it cannot be tried yet. Normal, action Scheduling.
+    WaitingForPodGroup,
+    /// About a gang: it waits for longer than its timeout. Warning, action Scheduling.
+    GangOverdue,
+    /// About a gang: fewer members than must run together are bound. Warning, action Scheduling.
+    GangDegraded,
 }
 
-/// An event about a pod.
+/// An event about a pod or a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodEvent {
+pub struct ObjectEvent {
     /// Which.
     pub kind: EventKind,
     /// The schedulerName in whose name it is reported.
     pub scheduler_name: Arc<str>,
     /// The note.
     pub note: Arc<str>,
-    /// The resource version of the pod that was looked at; 0 when unknown.
+    /// The resource version of the object that was looked at; 0 when unknown.
     pub resource_version: u64,
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::waking::topics;
-use super::{Action, Awaited, ConditionReason, Engine, EventKind, PodEvent, StatusPatch};
+use super::{Action, Awaited, ConditionReason, Engine, EventKind, ObjectEvent, StatusPatch};
 use crate::framework::PluginSet;
 use crate::model::{PodCondition, Time};
 use crate::queue::PodKey;
@@ -57,7 +57,9 @@ impl Engine {
         };
         let state = &self.profiles[pod.profile];
         let result = match failure.reason {
-            ConditionReason::Unschedulable => AttemptResult::Unschedulable,
+            ConditionReason::Unschedulable | ConditionReason::WaitingForPodGroup => {
+                AttemptResult::Unschedulable
+            }
             ConditionReason::SchedulerError => AttemptResult::Error,
         };
         state.metrics.attempt(result, (self.stopwatch)() - started);
@@ -77,7 +79,7 @@ impl Engine {
 
         let message: Arc<str> = failure.message.into();
         let reference = Arc::clone(&pod.reference);
-        let event = PodEvent {
+        let event = ObjectEvent {
             kind: EventKind::FailedScheduling,
             scheduler_name: Arc::clone(&state.profile.name),
             note: Arc::clone(&message),

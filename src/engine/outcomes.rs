@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::waiting::Binding;
-use super::{Action, Awaited, EffectId, Engine, EventKind, Outcome, PodEvent};
+use super::{Action, Awaited, EffectId, Engine, EventKind, ObjectEvent, Outcome};
 use crate::cluster::PlacedId;
 use crate::model::Time;
 use crate::queue::PodKey;
@@ -65,7 +65,7 @@ impl Engine {
             }
         }
         let reference = Arc::clone(&pod.reference);
-        let event = PodEvent {
+        let event = ObjectEvent {
             kind: EventKind::Scheduled,
             scheduler_name: Arc::clone(&state.profile.name),
             note: format!("Successfully assigned {reference} to {}", binding.node).into(),

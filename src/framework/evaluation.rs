@@ -203,6 +203,12 @@ impl Evaluation {
         self.unscored.union(&left);
     }
 
+    /// Leaves out all other nodes, for this decision only. To be called after [`Self::filter`].
+    pub fn confine(&mut self, nodes: &NodeSet) {
+        self.reduce();
+        self.feasible.intersect(nodes);
+    }
+
     /// The nodes the pod fits. Current after [`Self::filter`].
     pub fn feasible(&self) -> &NodeSet {
         &self.feasible
@@ -337,6 +343,16 @@ impl Evaluation {
     /// The best node. Equal scores are decided by a hash of the pod and the node, so that load
     /// spreads as with kube-scheduler's arbitrary choice and yet every run can be replayed.
     pub fn choose(&self, cluster: &Cluster, tie_seed: u64) -> Option<Choice> {
+        self.choose_first_by(cluster, tie_seed, |_| 0)
+    }
+
+    /// The best of the nodes that `first` gives the largest number.
+    pub fn choose_first_by(
+        &self,
+        cluster: &Cluster,
+        tie_seed: u64,
+        first: impl Fn(NodeId) -> i64,
+    ) -> Option<Choice> {
         let mut constant = 0;
         let mut varying: Vec<(&RawColumn, i64)> = Vec::new();
         for column in &self.raw {
@@ -348,7 +364,7 @@ impl Evaluation {
             }
         }
         let hashes = cluster.name_hashes();
-        let mut best: Option<(NodeId, i64)> = None;
+        let mut best: Option<(NodeId, (i64, i64))> = None;
         let mut best_hash = None;
         let mut feasible = 0;
         for node in self.feasible.iter() {
@@ -361,6 +377,7 @@ impl Evaluation {
             for &(column, max) in &varying {
                 total += column.weight * column.normalize.apply(column.raw[index], max);
             }
+            let total = (first(node), total);
             match best {
                 Some((_, held)) if total < held => {}
                 Some((other, held)) if total == held => {
@@ -378,7 +395,7 @@ impl Evaluation {
                 }
             }
         }
-        best.map(|(node, total)| Choice {
+        best.map(|(node, (_, total))| Choice {
             node,
             total: total + constant,
             feasible,

@@ -73,6 +73,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// What is done when no node was found.
     pub post_filter: PostFilter,
+    /// Whether pods of a group are placed together (GangScheduling); else as if each were alone.
+    pub gangs: bool,
     plugins: Vec<Arc<dyn Plugin>>,
     pre_enqueues: Vec<PluginIndex>,
     pre_filters: Vec<PluginIndex>,
@@ -165,6 +167,7 @@ impl Profile {
         Self {
             name: name.into(),
             post_filter: PostFilter::default(),
+            gangs: true,
             plugins: Vec::new(),
             pre_enqueues: Vec::new(),
             pre_filters: Vec::new(),

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::requests::{CompileError, PodRequests};
-use super::{LabelView, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement, Toleration};
+use super::{
+    LabelView, Membership, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement,
+    Toleration,
+};
 use crate::api;
 
 /// Which pod: what the API server needs to find it, and to be sure it is still the same one.
@@ -84,8 +87,6 @@ pub enum Unsupported {
     ExclusiveDisks,
     /// Dynamic resource claims.
     ResourceClaims,
-    /// schedulingGroup.
-    PodGroup,
 }
 
 /// What the plugins read of a pod that waits, but for those that look at other pods: two pods with
@@ -187,6 +188,10 @@ pub struct CompiledPod {
     pub node: Box<str>,
     /// Who shall place it.
     pub scheduler_name: Box<str>,
+    /// Its containers have started.
+    pub running: bool,
+    /// The group it belongs to.
+    pub membership: Option<Membership>,
     /// What it asks of other pods, and by what they know it.
     pub peers: PodPeers,
     /// What it takes where it is placed.
@@ -241,6 +246,8 @@ impl CompiledPod {
             finished: matches!(&*pod.status.phase, "Succeeded" | "Failed"),
             node: pod.spec.node_name.clone(),
             scheduler_name: pod.spec.scheduler_name.clone(),
+            running: &*pod.status.phase == "Running",
+            membership: Membership::compile(pod),
             peers: PodPeers::compile(pod),
             placed,
             waiting,
@@ -371,7 +378,6 @@ fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
             !spec.resource_claims.is_empty(),
             Unsupported::ResourceClaims,
         ),
-        (spec.scheduling_group.is_some(), Unsupported::PodGroup),
     ]
     .into_iter()
     .filter_map(|(asked, what)| asked.then_some(what))

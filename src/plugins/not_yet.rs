@@ -24,7 +24,6 @@ const fn words(what: Unsupported) -> &'static str {
             "volumes that nodes cannot share (gcePersistentDisk, awsElasticBlockStore, iscsi, rbd)"
         }
         Unsupported::ResourceClaims => "resource claims (spec.resourceClaims)",
-        Unsupported::PodGroup => "pod groups (spec.schedulingGroup)",
     }
 }
 

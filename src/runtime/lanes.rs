@@ -17,7 +17,7 @@ pub(super) use events::EventLane;
 pub(super) use status::StatusLane;
 
 use super::client::{Fault, Reply};
-use crate::engine::{Action, Effect, EffectId, PodEvent, StatusPatch};
+use crate::engine::{About, Action, Effect, EffectId, ObjectEvent, StatusPatch};
 use crate::model::PodRef;
 use crate::telemetry::metrics::LaneResult;
 
@@ -44,7 +44,7 @@ pub(super) struct StatusOrder {
 #[derive(Debug)]
 pub(super) struct EventOrder {
     pub(super) pod: Arc<PodRef>,
-    pub(super) event: PodEvent,
+    pub(super) event: ObjectEvent,
 }
 
 /// Binds that were handed over and are not answered yet, and how many may be in flight: shared
@@ -140,18 +140,19 @@ impl Lanes {
 
     /// Hands an effect to its lane. A lane is gone only when the process ends.
     pub(super) fn dispatch(&self, effect: Effect) {
-        let Effect { id, pod, action } = effect;
-        match action {
-            Action::Bind { node } => {
+        let Effect { id, about, action } = effect;
+        match (about, action) {
+            (About::Pod(pod), Action::Bind { node }) => {
                 self.load.ordered();
                 let _ = self.binds.send(BindOrder { id, pod, node });
             }
-            Action::PatchStatus(patch) => {
+            (About::Pod(pod), Action::PatchStatus(patch)) => {
                 let _ = self.statuses.send(StatusOrder { id, pod, patch });
             }
-            Action::Emit(event) => {
+            (About::Pod(pod), Action::Emit(event)) => {
                 let _ = self.events.send(EventOrder { pod, event });
             }
+            (About::Group(_), _) | (_, Action::PatchGroup(_)) => {}
         }
     }
 }

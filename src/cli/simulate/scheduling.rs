@@ -173,9 +173,8 @@ impl Simulation {
     }
 
     fn effect(&mut self, effect: Effect) {
-        let Some(pending) =
-            (self.by_uid.get(&effect.pod.uid)).and_then(|&index| self.pending.get_mut(index))
-        else {
+        let index = effect.pod().and_then(|pod| self.by_uid.get(&pod.uid));
+        let Some(pending) = index.and_then(|&index| self.pending.get_mut(index)) else {
             return;
         };
         let placement = &mut pending.placement;
@@ -205,6 +204,7 @@ impl Simulation {
                 placement.reason = patch.reason.as_str();
                 self.engine.complete(effect.id, Outcome::Done, NOW);
             }
+            Action::PatchGroup(_) => self.engine.complete(effect.id, Outcome::Done, NOW),
         }
     }
 

@@ -173,7 +173,7 @@ fn see(engine: &mut Engine, server: &mut Server) {
 fn binds(effects: &[Effect]) -> Vec<&str> {
     (effects.iter())
         .filter(|effect| matches!(effect.action, Action::Bind { .. }))
-        .map(|effect| &*effect.pod.name)
+        .filter_map(|effect| Some(&*effect.pod()?.name))
         .collect()
 }
 

@@ -145,7 +145,7 @@ impl History {
         let cluster = self.engine.cluster();
         let id = cluster.node_id(node).expect("a known node was chosen");
         assert!(cluster.pod_counts()[id.index()] <= cluster.allowed_pods()[id.index()]);
-        let placed = cluster.placed_by_uid(&effect.pod.uid).unwrap();
+        let placed = cluster.placed_by_uid(&effect.pod().unwrap().uid).unwrap();
         let placed = cluster.placed(placed).unwrap();
         assert_eq!((placed.node, placed.assumed), (id, true));
         for resource in cluster.resources().ids() {

@@ -128,7 +128,7 @@ impl Story {
 fn binds(effects: &[Effect]) -> Vec<(&str, &str)> {
     (effects.iter())
         .filter_map(|effect| match &effect.action {
-            Action::Bind { node } => Some((&*effect.pod.name, &**node)),
+            Action::Bind { node } => Some((&*effect.pod()?.name, &**node)),
             _ => None,
         })
         .collect()

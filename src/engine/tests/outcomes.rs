@@ -211,7 +211,7 @@ fn a_failed_bind_waits_for_its_backoff_and_says_why() {
                 assert_eq!(patch.reason, ConditionReason::SchedulerError);
                 Some(&*patch.message)
             }
-            Action::Bind { .. } => None,
+            Action::Bind { .. } | Action::PatchGroup(_) => None,
         })
         .collect();
     assert_eq!(notes, [text, text]);

@@ -263,16 +263,16 @@ impl Server {
         for effect in effects {
             match &effect.action {
                 Action::Bind { .. } => {
-                    let before = self.binds.insert(effect.pod.uid.to_string(), effect.id);
+                    let before = self.binds.insert(uid_of(effect), effect.id);
                     assert!(
                         before.is_none() || self.behind,
                         "{} is bound twice",
-                        effect.pod
+                        uid_of(effect)
                     );
                     self.in_lanes.push(effect.clone());
                 }
                 Action::PatchStatus(_) => self.in_lanes.push(effect.clone()),
-                Action::Emit(_) => {}
+                Action::Emit(_) | Action::PatchGroup(_) => {}
             }
         }
     }
@@ -283,7 +283,7 @@ impl Server {
             return;
         }
         let effect = self.in_lanes.remove(place % self.in_lanes.len());
-        let uid = effect.pod.uid.to_string();
+        let uid = uid_of(&effect);
         let failed = |text: &str| Outcome::Failed(text.to_owned());
         let outcome = match (&effect.action, self.pods.get_mut(&uid)) {
             _ if lost => failed("connection refused"),
@@ -297,6 +297,7 @@ impl Server {
                 self.changed(&uid);
                 Outcome::Done
             }
+            (Action::PatchGroup(_), _) => Outcome::Done,
             (Action::PatchStatus(patch), Some(pod)) => {
                 pod.condition = Some((patch.reason, patch.message.to_string()));
                 if patch.clear_nomination {
@@ -316,4 +317,8 @@ impl Server {
     pub(super) fn next_answer(&mut self, place: usize) -> Option<(EffectId, Outcome)> {
         (!self.answers.is_empty()).then(|| self.answers.remove(place % self.answers.len()))
     }
+}
+
+fn uid_of(effect: &Effect) -> String {
+    effect.pod().unwrap().uid.to_string()
 }

@@ -113,7 +113,7 @@ impl Scene {
     fn all_wait(&mut self, pods: usize) {
         let effects = self.engine.run(Time::ZERO, pods);
         let binds = |effect: &&Effect| matches!(effect.action, Action::Bind { .. });
-        assert_eq!(effects.iter().find(binds).map(|bind| &bind.pod), None);
+        assert_eq!(effects.iter().find(binds).and_then(Effect::pod), None);
         let waiting = self
             .engine
             .pods

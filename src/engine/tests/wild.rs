@@ -305,7 +305,7 @@ proptest! {
         for _ in 0..5 {
             for effect in engine.run(NOW, 100) {
                 if matches!(effect.action, Action::Bind { .. }) {
-                    bound |= &*effect.pod.name == "plain";
+                    bound |= effect.pod().is_some_and(|pod| &*pod.name == "plain");
                     engine.complete(effect.id, Outcome::Done, NOW);
                 }
             }

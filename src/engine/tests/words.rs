@@ -80,7 +80,7 @@ fn check(nodes: &[PlainNode], placed: &[(&str, PlainPod)], pod: &PlainPod, expec
                 assert!(patch.transition);
                 &*patch.message
             }
-            Action::Bind { node } => panic!("bound to {node}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(texts, [expected, expected]);

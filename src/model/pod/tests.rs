@@ -88,7 +88,7 @@ fn host_ports_are_those_of_containers_and_sidecars() {
 
 #[test]
 fn what_cannot_be_honoured_is_seen() {
-    use Unsupported::{ExclusiveDisks, PodGroup, ResourceClaims, VolumeClaims};
+    use Unsupported::{ExclusiveDisks, ResourceClaims, VolumeClaims};
     for (spec, expected) in [
         ("{}", &[][..]),
         (
@@ -114,7 +114,6 @@ fn what_cannot_be_honoured_is_seen() {
         ),
         (r#"{"resourceClaims":[{"name":"a"}]}"#, &[ResourceClaims]),
         (r#"{"resourceClaims":[]}"#, &[]),
-        (r#"{"schedulingGroup":{"podGroupName":"a"}}"#, &[PodGroup]),
     ] {
         assert_eq!(&*waiting(spec).shape.unsupported, expected, "{spec}");
     }

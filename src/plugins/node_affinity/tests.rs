@@ -174,7 +174,7 @@ fn prefilter_skips_proceeds_narrows_or_refuses() {
 fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
     let plugin = super::super::NotYet::new(
         "DynamicResources",
-        &[Unsupported::ResourceClaims, Unsupported::PodGroup],
+        &[Unsupported::ResourceClaims, Unsupported::ExclusiveDisks],
     );
     let answer = |unsupported: &[Unsupported]| {
         let shape = PodShape {
@@ -189,11 +189,9 @@ fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
         PreFilterAnswer::Proceed
     );
     let PreFilterAnswer::Reject(text) =
-        answer(&[Unsupported::ResourceClaims, Unsupported::PodGroup])
+        answer(&[Unsupported::ResourceClaims, Unsupported::ExclusiveDisks])
     else {
         panic!("not refused");
     };
-    assert!(
-        text.contains("resource claims") && text.contains(" and ") && text.contains("pod groups")
-    );
+    assert!(text.contains("resource claims") && text.contains(" and ") && text.contains("volumes"));
 }

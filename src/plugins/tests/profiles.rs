@@ -115,7 +115,6 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
     for (plugin, what) in [
         ("VolumeBinding", Unsupported::VolumeClaims),
         ("DynamicResources", Unsupported::ResourceClaims),
-        ("GangScheduling", Unsupported::PodGroup),
     ] {
         let shape = PodShape {
             unsupported: [what].into(),
@@ -136,18 +135,19 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
         assert!(refused(&disabled("preFilter")), "{plugin}");
         assert!(refused(&disabled("score")), "{plugin}");
         assert!(!refused(&disabled("multiPoint")), "{plugin}");
-        if plugin != "GangScheduling" {
-            assert!(!refused(&disabled("filter")), "{plugin}");
-        }
+        assert!(!refused(&disabled("filter")), "{plugin}");
     }
-    let on = of("plugins: {multiPoint: {enabled: [{name: GangScheduling}]}}");
-    let shape = PodShape {
-        unsupported: [Unsupported::PodGroup].into(),
-        ..PodShape::default()
+}
+
+#[test]
+fn groups_are_heeded_until_their_plugin_is_off() {
+    let gangs = |point: &str, list: &str| {
+        let plugins = format!("plugins: {{{point}: {{{list}: [{{name: GangScheduling}}]}}}}");
+        of(&plugins).gangs
     };
-    let mut evaluation = Evaluation::default();
-    evaluation.filter(&on, &shape, &cluster);
-    assert!(evaluation.rejection().is_some());
+    assert!(of("").gangs);
+    assert!(gangs("multiPoint", "enabled"));
+    assert!(!gangs("multiPoint", "disabled"));
 }
 
 #[test]

@@ -199,6 +199,9 @@ fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Val
     let (kind, reason, action) = match event.kind {
         EventKind::Scheduled => ("Normal", "Scheduled", "Binding"),
         EventKind::FailedScheduling => ("Warning", "FailedScheduling", "Scheduling"),
+        EventKind::WaitingForPodGroup => ("Normal", "WaitingForPodGroup", "Scheduling"),
+        EventKind::GangOverdue => ("Warning", "GangOverdue", "Scheduling"),
+        EventKind::GangDegraded => ("Warning", "GangDegraded", "Scheduling"),
     };
     let mut regarding = json!({
         "kind": "Pod",

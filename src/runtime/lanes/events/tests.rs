@@ -1,7 +1,7 @@
 //! Events as they are written, and when they are not.
 
 use super::*;
-use crate::engine::PodEvent;
+use crate::engine::ObjectEvent;
 use crate::model::PodRef;
 
 fn key(version: u64) -> SeriesKey {
@@ -15,7 +15,7 @@ fn order(note: &str) -> EventOrder {
             name: "b".into(),
             uid: "u".into(),
         }),
-        event: PodEvent {
+        event: ObjectEvent {
             kind: EventKind::FailedScheduling,
             scheduler_name: "berth".into(),
             note: note.into(),

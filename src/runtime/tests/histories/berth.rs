@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::stream::Stream;
 use super::world::{Basis, Sent, World, assert_fits, nodes, pods};
 use crate::api;
-use crate::engine::{Action, Change, Effect, EffectId, Engine, Outcome, Setup};
+use crate::engine::{About, Action, Change, Effect, EffectId, Engine, Outcome, Setup};
 use crate::model::{PodRef, Time};
 use crate::plugins::default_profile;
 use crate::plugins::testing::naive;
@@ -187,7 +187,10 @@ impl Berth {
     }
 
     fn carry(&mut self, world: &mut World, effect: Effect) {
-        let Effect { id, pod, action } = effect;
+        let Effect { id, about, action } = effect;
+        let About::Pod(pod) = about else {
+            return;
+        };
         match action {
             Action::Bind { node } => {
                 world.note(format!("decided: {} to {node}", pod.name));
@@ -210,7 +213,7 @@ impl Berth {
                 self.patches.push(StatusOrder { id, pod, patch });
             }
             // Events may be dropped.
-            Action::Emit(_) => {}
+            Action::Emit(_) | Action::PatchGroup(_) => {}
         }
     }
 
