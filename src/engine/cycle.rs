@@ -6,10 +6,8 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, ObjectEvent, ProfileState};
-use crate::cluster::{Cluster, NodeId};
-use crate::framework::{
-    Choice, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile, ReasonCounts,
-};
+use crate::cluster::{Cluster, NodeId, PlacedId};
+use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
 use crate::model::{PodShape, Time};
 use crate::preemption::{self, Preemptor, Verdict};
 use crate::queue::PodKey;
@@ -74,7 +72,7 @@ impl Engine {
         } = self;
         let pod = pods.get(&key)?;
         let state = &profiles[profile];
-        let nominated = nominator.before(key, pod.priority, pods, cluster);
+        let nominated = nominator.before(|other| other == key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
         let own = cluster.node_id(&pod.info.nominated_node);
@@ -133,8 +131,8 @@ impl Engine {
             return;
         };
         let state = &self.profiles[pod.profile];
-        if let Some((plugins, reason)) = refused(&state.profile, shape, choice.node, &self.cluster)
-        {
+        let permitted = (state.profile).reserve_and_permit(shape, choice.node, &self.cluster);
+        if let Err((plugins, reason)) = permitted {
             let mut counts = ReasonCounts::default();
             counts.add(reason.into(), 1);
             let reasons = counts.text().unwrap_or_default();
@@ -146,15 +144,23 @@ impl Engine {
             self.failed(key, now, started, failure);
             return;
         }
-        let node: Arc<str> = self.cluster.node_name(choice.node).into();
-        let reference = Arc::clone(&pod.reference);
         let placed = self.cluster.assume(
-            &reference,
+            &pod.reference,
             pod.priority,
             &pod.placed,
             pod.peers,
             choice.node,
         );
+        self.send_bind(key, choice.node, placed, started);
+    }
+
+    /// Lets the bind of an assumed pod leave.
+    pub(super) fn send_bind(&mut self, key: PodKey, node: NodeId, placed: PlacedId, started: f64) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let node: Arc<str> = self.cluster.node_name(node).into();
+        let reference = Arc::clone(&pod.reference);
         let sent = (self.stopwatch)();
         let id = self.effect(
             reference,
@@ -205,7 +211,12 @@ impl Engine {
                 pod: incoming,
                 priority: pod.priority,
                 never_preempts: pod.info.never_preempts,
-                nominated: &self.nominator.before(key, pod.priority, pods, cluster),
+                nominated: &self.nominator.before(
+                    |other| other == key,
+                    pod.priority,
+                    pods,
+                    cluster,
+                ),
             };
             let verdict = preemption::explain(cluster, &state.profile, preemptor, evaluation);
             self.metrics.preemption_attempt();
@@ -252,42 +263,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
-fn refused(
-    profile: &Profile,
-    shape: &PodShape,
-    node: NodeId,
-    cluster: &Cluster,
-) -> Option<(PluginSet, String)> {
-    let mut answer = None;
-    for (index, plugin) in profile.reserves() {
-        if let Some(Err(reason)) = plugin
-            .reserve()
-            .map(|point| point.reserve(shape, node, cluster))
-        {
-            answer = Some((index, reason));
-            break;
-        }
-    }
-    if answer.is_none() {
-        answer = profile.permits().find_map(|(index, plugin)| {
-            match plugin.permit()?.permit(shape, node, cluster) {
-                PermitAnswer::Allow => None,
-                PermitAnswer::Reject(reason) => Some((index, reason)),
-            }
-        });
-    }
-    let (index, reason) = answer?;
-    for (_, plugin) in profile.reserves().rev() {
-        if let Some(point) = plugin.reserve() {
-            point.unreserve(shape, node, cluster);
-        }
-    }
-    let mut plugins = PluginSet::default();
-    plugins.insert(index);
-    Some((plugins, reason))
 }
 
 fn count_filters(state: &ProfileState, skipped: PluginSet) {

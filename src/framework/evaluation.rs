@@ -214,6 +214,16 @@ impl Evaluation {
         &self.feasible
     }
 
+    /// The nodes that the kept filters let pass, whatever was left out since. Current after
+    /// [`Self::filter`].
+    pub fn kept_feasible(&self) -> &NodeSet {
+        if self.reduced {
+            &self.left_by_kept
+        } else {
+            &self.feasible
+        }
+    }
+
     /// The nodes that filters rejected.
     pub fn rejected(&self) -> NodeSet {
         let mut rejected = self.diagnosis.rejected().clone();
@@ -468,13 +478,23 @@ impl Evaluation {
     /// The text after `0/N nodes are available:` up to what PostFilter adds. Source:
     /// `framework.FitError.Error`.
     pub fn reasons(&self, profile: &Profile, cluster: &Cluster) -> Option<String> {
+        self.reasons_in(None, profile, cluster)
+    }
+
+    /// The same, of these nodes only.
+    pub fn reasons_in(
+        &self,
+        nodes: Option<&NodeSet>,
+        profile: &Profile,
+        cluster: &Cluster,
+    ) -> Option<String> {
         if let Some(rejection) = &self.rejection {
             return Some(rejection.message.clone());
         }
-        let mut counts: ReasonCounts = self.kept_diagnosis().count();
-        counts.extend(self.anew.count());
+        let mut counts: ReasonCounts = self.kept_diagnosis().count_in(nodes);
+        counts.extend(self.anew.count_in(nodes));
         if let Some(narrowed) = &self.narrowed {
-            let mut outside = cluster.nodes().clone();
+            let mut outside = nodes.unwrap_or(cluster.nodes()).clone();
             outside.subtract(&narrowed.nodes);
             outside.subtract(&self.yielded);
             let names = profile.names(narrowed.plugins);

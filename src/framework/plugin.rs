@@ -129,6 +129,13 @@ pub trait Filter {
     /// Removes from `left` what must go and says why. The work must be in proportion to `left` or to
     /// an index, since sets of one node are asked about all the time.
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis);
+
+    /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
+    /// most. `nodes` are such as this filter lets pass. A number that is too large costs time; one
+    /// that is too small would refuse gangs that fit.
+    fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+        let _ = (pod, cluster, nodes, column);
+    }
 }
 
 /// How raw scores become scores of 0 to 100 over the feasible nodes.

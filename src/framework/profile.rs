@@ -4,8 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Topic};
-use crate::cluster::{Cluster, NodeSet, PeerId};
+use super::{Diagnosis, EventSet, Incoming, PermitAnswer, Plugin, PreFilterAnswer, Topic};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
+use crate::model::PodShape;
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -344,6 +345,65 @@ impl Profile {
         };
         let kept = self.filters.iter().position(looks_further);
         kept.unwrap_or(self.filters.len())
+    }
+
+    /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
+    /// most, see [`super::Filter::room`].
+    pub fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+        for &index in &self.filters {
+            if let Some(filter) = self.plugin(index).filter() {
+                filter.room(pod, cluster, nodes, column);
+            }
+        }
+    }
+
+    /// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
+    ///
+    /// # Errors
+    ///
+    /// Who refused, and why.
+    pub fn reserve_and_permit(
+        &self,
+        pod: &PodShape,
+        node: NodeId,
+        cluster: &Cluster,
+    ) -> Result<(), (PluginSet, String)> {
+        let refused = self.reserve(pod, node, cluster).or_else(|| {
+            self.permits().find_map(|(index, plugin)| {
+                match plugin.permit()?.permit(pod, node, cluster) {
+                    PermitAnswer::Allow => None,
+                    PermitAnswer::Reject(reason) => Some((index, reason)),
+                }
+            })
+        });
+        let Some((index, reason)) = refused else {
+            return Ok(());
+        };
+        self.unreserve(pod, node, cluster);
+        let mut plugins = PluginSet::default();
+        plugins.insert(index);
+        Err((plugins, reason))
+    }
+
+    fn reserve(
+        &self,
+        pod: &PodShape,
+        node: NodeId,
+        cluster: &Cluster,
+    ) -> Option<(PluginIndex, String)> {
+        self.reserves().find_map(|(index, plugin)| {
+            let answer = plugin.reserve()?.reserve(pod, node, cluster);
+            Some((index, answer.err()?))
+        })
+    }
+
+    /// Gives back what was reserved, in the reverse order.
+    pub fn unreserve(&self, pod: &PodShape, node: NodeId, cluster: &Cluster) {
+        for (_, plugin) in self.reserves().rev() {
+            if let Some(point) = plugin.reserve() {
+                point.unreserve(pod, node, cluster);
+            }
+        }
     }
 
     /// Runs these of the filters over `left`, in order.
