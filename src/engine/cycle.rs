@@ -117,7 +117,9 @@ impl Engine {
             })
         } else {
             evaluation.score(&state.profile, incoming, cluster);
-            count_scores(state, incoming, cluster);
+            for index in evaluation.scored().iter() {
+                state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
+            }
             evaluation.choose(cluster, pod.hash ^ self.seed)
         };
         let scored = stopwatch();
@@ -294,15 +296,5 @@ fn count_filters(state: &ProfileState, skipped: PluginSet) {
     let asked = state.profile.filters().map(|(index, _)| index);
     for index in asked.filter(|index| !skipped.contains(*index)) {
         state.plugins[index.index()].evaluated(ExtensionPoint::Filter, 1);
-    }
-}
-
-fn count_scores(state: &ProfileState, pod: Incoming<'_>, cluster: &Cluster) {
-    for (index, plugin, _) in state.profile.scores() {
-        let by_itself = plugin.score().is_some_and(|score| !score.skips(pod.shape));
-        let by_peers = || (plugin.peer_score()).is_some_and(|score| !score.skips(pod, cluster));
-        if by_itself || by_peers() {
-            state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
-        }
     }
 }

@@ -191,12 +191,17 @@ pub trait PeerFilter {
 
 /// Rates nodes by pods elsewhere; asked anew for every decision.
 pub trait PeerScore {
-    /// Whether the plugin has nothing to say about the pod (PreScore answers Skip).
-    fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool;
-
     /// Writes the score, 0 to 100, of each node of `feasible` into `column`, by node index.
-    /// `feasible` is all nodes that were left, so that the plugin normalises itself.
-    fn score(&self, pod: Incoming<'_>, cluster: &Cluster, feasible: &NodeSet, column: &mut [i64]);
+    /// `feasible` is all nodes that were left, so that the plugin normalises itself. Answers
+    /// whether it had something to say about the pod; if not (PreScore answers Skip), `column` is
+    /// not to be read.
+    fn score(
+        &self,
+        pod: Incoming<'_>,
+        cluster: &Cluster,
+        feasible: &NodeSet,
+        column: &mut [i64],
+    ) -> bool;
 }
 
 /// Books what a decision takes outside the cluster's own columns.

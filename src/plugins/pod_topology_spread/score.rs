@@ -8,18 +8,18 @@ use crate::framework::{Incoming, MAX_SCORE, PeerScore};
 const FEW: usize = 64;
 
 impl PeerScore for PodTopologySpread {
-    fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool {
-        let class = cluster.peers().class(pod.peers);
-        if class.spec().has_spread {
-            class.spec().spread.iter().all(|one| one.hard)
-        } else {
-            class.default_selector().is_none() || self.defaults.iter().all(|one| one.hard)
-        }
-    }
-
-    fn score(&self, pod: Incoming<'_>, cluster: &Cluster, feasible: &NodeSet, column: &mut [i64]) {
+    fn score(
+        &self,
+        pod: Incoming<'_>,
+        cluster: &Cluster,
+        feasible: &NodeSet,
+        column: &mut [i64],
+    ) -> bool {
         let class = cluster.peers().class(pod.peers);
         let constraints = self.constraints(class, cluster, false);
+        if constraints.is_empty() {
+            return false;
+        }
         // With the built-in defaults a node without a zone is still one to spread over.
         let all_labels = class.spec().has_spread || !self.system;
         let (mut counting, mut scored) = (cluster.nodes().clone(), feasible.clone());
@@ -56,6 +56,7 @@ impl PeerScore for PodTopologySpread {
             }
         }
         normalize(&sums, &scored, column);
+        true
     }
 }
 

@@ -402,10 +402,8 @@ fn say(
     };
     for (which, nodes) in scored {
         let mut column = vec![-7; cluster.node_slots()];
-        if score.skips(pod, cluster) {
+        if !score.score(pod, cluster, nodes, &mut column) {
             column.fill(0);
-        } else {
-            score.score(pod, cluster, nodes, &mut column);
         }
         let scores: BTreeMap<&str, i64> = (nodes.iter())
             .map(|node| (cluster.node_name(node), column[node.index()]))
