@@ -95,9 +95,9 @@ impl PodPeers {
     /// Compiles the API's form.
     pub fn compile(pod: &api::Pod) -> Self {
         let meta = &pod.metadata;
+        let labels = labels(&meta.labels);
         let mut peers = Self {
             namespace: meta.namespace.clone(),
-            labels: labels(&meta.labels),
             terminating: meta.deletion_timestamp.is_some(),
             controller: controller(meta),
             ..Self::default()
@@ -141,11 +141,10 @@ impl PodPeers {
         let asked = &pod.spec.topology_spread_constraints;
         peers.has_spread = !asked.is_empty();
         // Those that must hold and those that need not are read apart, as upstream does.
-        let own = peers.labels.clone();
         let of = |hard: bool| {
             (asked.iter())
                 .filter(|one| (&*one.when_unsatisfiable == "DoNotSchedule") == hard)
-                .map(|one| SpreadConstraint::compile(one, &own))
+                .map(|one| SpreadConstraint::compile(one, &labels))
                 .collect::<Result<Vec<_>, _>>()
         };
         let hard = of(true).unwrap_or_else(|fault| {
@@ -154,6 +153,7 @@ impl PodPeers {
         });
         let soft = of(false).unwrap_or_default();
         peers.spread = hard.into_iter().chain(soft).collect();
+        peers.labels = labels;
         peers
     }
 }
