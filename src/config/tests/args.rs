@@ -169,6 +169,47 @@ fn pod_topology_spread() {
         &format!("{{defaultConstraints: [{same}]}}"),
         &[".defaultingType: Invalid value: \"System\": when .defaultConstraints are not empty"],
     );
+    // What is wrong with the list comes first, and then each constraint with all that is wrong with
+    // it, under the place that it has in the file.
+    let worse = "{maxSkew: 0, topologyKey: node, whenUnsatisfiable: Foo, labelSelector: {}}";
+    let known = "supported values: \"DoNotSchedule\", \"ScheduleAnyway\"";
+    let of_worse = |place: usize| {
+        [
+            "maxSkew: Invalid value: 0: not in valid range (0, inf)".to_owned(),
+            format!("whenUnsatisfiable: Unsupported value: \"Foo\": {known}"),
+            "labelSelector: Forbidden: constraint must not define a selector, as they deduced for \
+             each pod"
+                .to_owned(),
+        ]
+        .map(|text| format!(".defaultConstraints[{place}].{text}"))
+    };
+    let mut expected = vec![
+        ".defaultingType: Invalid value: \"System\": when .defaultConstraints are not empty"
+            .to_owned(),
+        ".defaultConstraints[0]: must be a mapping, not 7".to_owned(),
+    ];
+    expected.extend(of_worse(1));
+    expected.push(".defaultConstraints[2]: must be a mapping, not a list".to_owned());
+    expected.extend(of_worse(3));
+    expected.push(".defaultConstraints[3]: Duplicate value: \"{node, Foo}\"".to_owned());
+    let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    let args = format!("{{defaultConstraints: [7, {worse}, [], {worse}]}}");
+    wrong(plugin, &args, &expected);
+    // The empty word stays one, and is not the default.
+    let policies = "nodeAffinityPolicy: '', nodeTaintsPolicy: ''";
+    reads(
+        plugin,
+        &one(&format!(
+            "maxSkew: 1, topologyKey: node, whenUnsatisfiable: DoNotSchedule, {policies}"
+        )),
+        json!({
+            "defaultingType": "List",
+            "defaultConstraints": [{
+                "maxSkew": 1, "topologyKey": "node", "whenUnsatisfiable": "DoNotSchedule",
+                "nodeAffinityPolicy": "", "nodeTaintsPolicy": "",
+            }],
+        }),
+    );
     wrong(
         plugin,
         "{defaultingType: Foo}",
