@@ -130,7 +130,7 @@ fn weight(domains: usize) -> f64 {
 }
 
 fn score_for(pods: i64, constraint: &Constraint<'_>, weight: f64) -> f64 {
-    pods as f64 * weight + (constraint.max_skew - 1) as f64
+    pods as f64 * weight + (constraint.asked.max_skew - 1) as f64
 }
 
 /// The fewer the better: 100 for a node with as few as the best would have if the worst had none.

@@ -22,7 +22,7 @@ use crate::api;
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{Diagnosis, Incoming, Plugin, PreFilterAnswer, Reason};
 use crate::model::{
-    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, Requirement, labels,
+    self, CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, Requirement, labels,
 };
 use crate::plugins::testing::arbitrary::{easy_pod, node, pod};
 use crate::plugins::testing::naive::World;
@@ -34,7 +34,7 @@ use crate::plugins::testing::peers::{
 use crate::plugins::testing::plain::{
     PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
 };
-use crate::plugins::{DefaultConstraint, InterPodAffinity, PodTopologySpread};
+use crate::plugins::{InterPodAffinity, PodTopologySpread};
 
 pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
@@ -438,10 +438,11 @@ pub(super) fn spread_of(args: &Value) -> PodTopologySpread {
         return PodTopologySpread::default();
     }
     let honors = |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
-    let constraint = |one: &Value| DefaultConstraint {
+    let constraint = |one: &Value| model::SpreadConstraint {
         hard: one["whenUnsatisfiable"] == "DoNotSchedule",
         max_skew: one["maxSkew"].as_i64().unwrap(),
         topology_key: text(&one["topologyKey"]).into(),
+        selector: LabelSelector::Nothing,
         min_domains: one["minDomains"].as_i64().unwrap_or(1),
         honor_affinity: honors(&one["nodeAffinityPolicy"], true),
         honor_taints: honors(&one["nodeTaintsPolicy"], false),
