@@ -406,6 +406,81 @@ fn node_affinity() {
 }
 
 #[test]
+fn what_follows_an_entry_that_cannot_be_read_keeps_its_place() {
+    let strategy = |fields: &str| format!("{{scoringStrategy: {{type: {fields}}}}}");
+    let required = "addedAffinity.requiredDuringSchedulingIgnoredDuringExecution";
+    let term = format!("{required}.nodeSelectorTerms[0].matchExpressions");
+    for (plugin, args, list, unread, place, text) in [
+        (
+            "NodeResourcesFit",
+            "{ignoredResourceGroups: [7, a/b]}".to_owned(),
+            "ignoredResourceGroups",
+            "a string",
+            "[1]",
+            "Invalid value: \"a/b\": resource group name can't contain '/'",
+        ),
+        (
+            "NodeResourcesFit",
+            strategy("LeastAllocated, resources: [7, {name: cpu, weight: 101}]"),
+            "scoringStrategy.resources",
+            "a mapping",
+            "[1].weight",
+            "Invalid value: 101: resource weight of cpu not in valid range (0, 100]",
+        ),
+        (
+            "NodeResourcesBalancedAllocation",
+            "{resources: [{name: cpu}, 7, {name: cpu}]}".to_owned(),
+            "resources",
+            "a mapping",
+            "[2].name",
+            "Duplicate value: \"cpu\"",
+        ),
+        (
+            "VolumeBinding",
+            "{shape: [{utilization: 20}, 7, {utilization: 10}]}".to_owned(),
+            "shape",
+            "a mapping",
+            "[2].utilization",
+            "Invalid value: 10: values must be sorted in increasing order",
+        ),
+        (
+            "NodeAffinity",
+            "{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: \
+             [{matchExpressions: [7, {key: a, operator: Exists, values: [b]}]}]}}}"
+                .to_owned(),
+            &term,
+            "a mapping",
+            "[1].values",
+            "Invalid value: [\"b\"]: values set must be empty for exists and does not exist",
+        ),
+        (
+            "NodeAffinity",
+            "{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: \
+             [{matchExpressions: [{key: a, operator: Gt, values: [7, b]}]}]}}}"
+                .to_owned(),
+            &format!("{term}[0].values"),
+            "a string",
+            "[1]",
+            "Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer",
+        ),
+    ] {
+        let at = if args.contains(", 7,") { 1 } else { 0 };
+        let expected = [
+            format!(".{list}[{at}]: must be {unread}, not 7"),
+            format!(".{list}{place}: {text}"),
+        ];
+        wrong(plugin, &args, &[&expected[0], &expected[1]]);
+    }
+    refused(
+        "profiles: [{pluginConfig: [{name: NodePorts}, 7, {name: NodePorts}]}]",
+        &[
+            "profiles[0].pluginConfig[1]: must be a mapping, not 7",
+            "profiles[0].pluginConfig[2]: Duplicate value: \"NodePorts\"",
+        ],
+    );
+}
+
+#[test]
 fn volume_binding() {
     let plugin = "VolumeBinding";
     wrong(
