@@ -100,9 +100,7 @@ fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
     };
     NodeAffinity::new(
         added.required.as_ref().map(RequiredTerms::configured),
-        (added.preferred.iter())
-            .filter_map(PreferredTerm::configured)
-            .collect(),
+        PreferredTerm::configured(&added.preferred).into(),
     )
 }
 

@@ -44,6 +44,7 @@ pub struct Evaluation {
     position: Option<LogPosition>,
     narrowed: Option<Narrowed>,
     rejection: Option<PreFilterRejection>,
+    error: Option<String>,
     skipped: PluginSet,
     /// How many of the profile's filters have kept answers.
     kept: usize,
@@ -80,6 +81,7 @@ impl Evaluation {
         self.position = None;
         self.narrowed = None;
         self.rejection = None;
+        self.error = None;
         self.skipped = PluginSet::default();
         self.kept = 0;
         self.left_by_kept.clear();
@@ -104,14 +106,18 @@ impl Evaluation {
         let pod = pod.into();
         let (narrowed, skipped) = match profile.pre_filter(pod, cluster) {
             PreFiltered::Rejected(rejection) => {
-                *self = Self {
-                    rejection: Some(rejection),
-                    ..Self::default()
-                };
+                *self = Self::default();
+                self.rejection = Some(rejection);
+                return;
+            }
+            PreFiltered::Failed(error) => {
+                *self = Self::default();
+                self.error = Some(error);
                 return;
             }
             PreFiltered::Nodes { narrowed, skipped } => (narrowed, skipped),
         };
+        self.error = None;
         let kept = profile.kept_filters(skipped);
         let last = profile.filters.len();
         self.filter_kept(profile, pod, cluster, (narrowed, skipped), kept);
@@ -235,6 +241,12 @@ impl Evaluation {
         self.rejection.as_ref()
     }
 
+    /// What went wrong if a plugin cannot read the pod, so that nothing else that is said of it
+    /// holds. Current after [`Self::filter`] and again after [`Self::score`].
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
     /// The plugins whose Filter has nothing to say about the pod.
     pub fn skipped(&self) -> PluginSet {
         self.skipped
@@ -265,12 +277,16 @@ impl Evaluation {
         cluster: &Cluster,
     ) {
         let pod = pod.into();
+        self.scored = PluginSet::default();
+        if let Err(error) = profile.pre_score(pod, cluster) {
+            self.error = Some(error);
+            return;
+        }
         let slots = cluster.node_slots();
         if self.fixed.len() < slots {
             self.fixed.resize(slots, 0);
             self.scratch.resize(slots, 0);
         }
-        self.scored = PluginSet::default();
         self.score_kept(profile, pod.shape, cluster);
         self.scored_anew = false;
         for &(index, weight) in &profile.scores {

@@ -111,6 +111,8 @@ pub enum PreFilterAnswer {
     Narrow(NodeSet),
     /// No node comes into question, whatever happens to other pods.
     Reject(String),
+    /// The plugin cannot read the pod. That is no refusal: the attempt fails.
+    Error(String),
 }
 
 /// Looks at the pod once before any node is filtered.
@@ -163,6 +165,12 @@ pub trait Score {
         false
     }
 
+    /// Why the plugin cannot read the pod (PreScore answers Error), so that the attempt fails.
+    fn fault(&self, pod: &PodShape) -> Option<String> {
+        let _ = pod;
+        None
+    }
+
     /// Writes a raw score for each node of `nodes` into `column`, by node index.
     fn score(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]);
 
@@ -191,6 +199,12 @@ pub trait PeerFilter {
 
 /// Rates nodes by pods elsewhere; asked anew for every decision.
 pub trait PeerScore {
+    /// Why the plugin cannot read the pod (PreScore answers Error), so that the attempt fails.
+    fn fault(&self, pod: Incoming<'_>, cluster: &Cluster) -> Option<String> {
+        let _ = (pod, cluster);
+        None
+    }
+
     /// Writes the score, 0 to 100, of each node of `feasible` into `column`, by node index.
     /// `feasible` is all nodes that were left, so that the plugin normalises itself. Answers
     /// whether it had something to say about the pod; if not (PreScore answers Skip), `column` is

@@ -86,9 +86,11 @@ pub struct PodPeers {
     pub controller: Option<Controller>,
     /// Why some selector of an affinity term cannot be used. The terms beside it are left out.
     pub bad_affinity: Option<Box<str>>,
-    /// Why some selector of a spread constraint that must hold cannot be used. Those that need not
-    /// are left out when one of them cannot.
+    /// Why some selector of a spread constraint that must hold cannot be used. All that must hold
+    /// are left out then.
     pub bad_spread: Option<Box<str>>,
+    /// The same of the constraints that need not hold.
+    pub bad_soft_spread: Option<Box<str>>,
 }
 
 impl PodPeers {
@@ -137,7 +139,7 @@ impl PodPeers {
             &mut faults,
         );
         peers.preferred = toward.into_iter().chain(away).collect();
-        peers.bad_affinity = together(faults).err().map(Into::into);
+        peers.bad_affinity = together(faults).map(Into::into);
         let asked = &pod.spec.topology_spread_constraints;
         peers.has_spread = !asked.is_empty();
         // Those that must hold and those that need not are read apart, as upstream does.
@@ -151,7 +153,10 @@ impl PodPeers {
             peers.bad_spread = Some(fault.into());
             Vec::new()
         });
-        let soft = of(false).unwrap_or_default();
+        let soft = of(false).unwrap_or_else(|fault| {
+            peers.bad_soft_spread = Some(fault.into());
+            Vec::new()
+        });
         peers.spread = hard.into_iter().chain(soft).collect();
         peers.labels = labels;
         peers

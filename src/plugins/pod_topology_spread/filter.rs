@@ -15,7 +15,7 @@ impl PeerFilter for PodTopologySpread {
     fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFilterAnswer {
         let class = cluster.peers().class(pod.peers);
         if let Some(error) = &class.spec().bad_spread {
-            return PreFilterAnswer::Reject(format!(
+            return PreFilterAnswer::Error(format!(
                 "get constraints from pod: obtaining pod's hard topology spread constraints: {error}"
             ));
         }

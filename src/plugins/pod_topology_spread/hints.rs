@@ -76,8 +76,6 @@ impl PodTopologySpread {
             let mut keys = hard.iter().map(|(asked, _)| &asked.topology_key);
             keys.all(|key| node.label(key).is_some())
         };
-        // Nothing but a change of itself helps a pod whose constraints cannot be read.
-        let unreadable = class.spec().bad_spread.is_some();
         match event {
             ClusterEvent::TargetPod(_, old) => {
                 let before = peers.class(old.peers);
@@ -85,7 +83,6 @@ impl PodTopologySpread {
                 old.shape.tolerations != pod.shape.tolerations && honors()
                     || self.asks_otherwise(before, class)
             }
-            _ if unreadable => false,
             ClusterEvent::AssignedPodAdd(one) | ClusterEvent::AssignedPodDelete(one) => {
                 let one = peers.class(one.peers);
                 hard.iter().any(|constraint| counts(constraint, one))

@@ -8,6 +8,18 @@ use crate::framework::{Incoming, MAX_SCORE, PeerScore};
 const FEW: usize = 64;
 
 impl PeerScore for PodTopologySpread {
+    fn fault(&self, pod: Incoming<'_>, cluster: &Cluster) -> Option<String> {
+        let fault = (cluster
+            .peers()
+            .class(pod.peers)
+            .spec()
+            .bad_soft_spread
+            .as_ref())?;
+        Some(format!(
+            "calculating preScoreState: obtaining pod's soft topology spread constraints: {fault}"
+        ))
+    }
+
     fn score(
         &self,
         pod: Incoming<'_>,
