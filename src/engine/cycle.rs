@@ -41,27 +41,31 @@ impl Engine {
         let choice = self.place(key, profile, incoming, &mut evaluation);
         self.metrics.algorithm((self.stopwatch)() - started);
         match choice {
-            Some(choice) => {
+            Ok(Some(choice)) => {
                 self.explain(profile, incoming, &evaluation, choice);
                 self.classes.give_back(class, evaluation);
                 self.commit(key, &shape, choice, now, started);
             }
-            None => {
+            Ok(None) => {
                 let failure = self.unschedulable(key, profile, incoming, &evaluation);
                 self.classes.give_back(class, evaluation);
                 self.failed(key, now, started, failure);
             }
+            Err(error) => {
+                self.classes.give_back(class, evaluation);
+                self.failed(key, now, started, Failure::error(error));
+            }
         }
     }
 
-    /// Finds the best node.
+    /// Finds the best node; an error when a plugin cannot read the pod.
     fn place(
         &mut self,
         key: PodKey,
         profile: usize,
         incoming: Incoming<'_>,
         evaluation: &mut Evaluation,
-    ) -> Option<Choice> {
+    ) -> Result<Option<Choice>, String> {
         let Self {
             cluster,
             pods,
@@ -70,7 +74,9 @@ impl Engine {
             stopwatch,
             ..
         } = self;
-        let pod = pods.get(&key)?;
+        let Some(pod) = pods.get(&key) else {
+            return Ok(None);
+        };
         let state = &profiles[profile];
         let nominated = nominator.before(|other| other == key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
@@ -79,14 +85,19 @@ impl Engine {
         if let Some(node) = own
             && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
         {
-            return Some(Choice {
+            return Ok(Some(Choice {
                 node,
                 total: 0,
                 feasible: 1,
-            });
+            }));
         }
         let begin = stopwatch();
         evaluation.filter(&state.profile, incoming, cluster);
+        if let Some(error) = evaluation.error() {
+            let took = stopwatch() - begin;
+            (state.metrics).extension_point(ExtensionPoint::PreFilter, Status::Error, took);
+            return Err(error.to_owned());
+        }
         evaluation.yield_to(&state.profile, incoming, cluster, &nominated);
         let filtered = stopwatch();
         let found = !evaluation.feasible().is_empty();
@@ -104,25 +115,31 @@ impl Engine {
                 let profile = &state.profile;
                 evaluation.refuse_own_nomination(profile, incoming, cluster, node, &nominated);
             }
-            return None;
+            return Ok(None);
         }
         let choice = if evaluation.feasible().is_at_most(1) {
-            let node = evaluation.feasible().iter().next()?;
-            Some(Choice {
+            (evaluation.feasible().iter().next()).map(|node| Choice {
                 node,
                 total: 0,
                 feasible: 1,
             })
         } else {
             evaluation.score(&state.profile, incoming, cluster);
-            count_scores(state, incoming, cluster);
+            if let Some(error) = evaluation.error() {
+                let took = stopwatch() - filtered;
+                (state.metrics).extension_point(ExtensionPoint::PreScore, Status::Error, took);
+                return Err(error.to_owned());
+            }
+            for index in evaluation.scored().iter() {
+                state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
+            }
             evaluation.choose(cluster, pod.hash ^ self.seed)
         };
         let scored = stopwatch();
         state
             .metrics
             .extension_point(ExtensionPoint::Score, Status::Success, scored - filtered);
-        choice
+        Ok(choice)
     }
 
     /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
@@ -269,15 +286,5 @@ fn count_filters(state: &ProfileState, skipped: PluginSet) {
     let asked = state.profile.filters().map(|(index, _)| index);
     for index in asked.filter(|index| !skipped.contains(*index)) {
         state.plugins[index.index()].evaluated(ExtensionPoint::Filter, 1);
-    }
-}
-
-fn count_scores(state: &ProfileState, pod: Incoming<'_>, cluster: &Cluster) {
-    for (index, plugin, _) in state.profile.scores() {
-        let by_itself = plugin.score().is_some_and(|score| !score.skips(pod.shape));
-        let by_peers = || (plugin.peer_score()).is_some_and(|score| !score.skips(pod, cluster));
-        if by_itself || by_peers() {
-            state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
-        }
     }
 }

@@ -5,6 +5,7 @@
     clippy::indexing_slicing
 )]
 
+mod errors;
 mod extension_points;
 mod gangs;
 mod histories;

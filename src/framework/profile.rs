@@ -121,6 +121,8 @@ pub(super) enum PreFiltered {
     },
     /// No node comes into question.
     Rejected(PreFilterRejection),
+    /// A plugin cannot read the pod.
+    Failed(String),
 }
 
 /// Nodes that are left after narrowing, and by whom.
@@ -324,6 +326,11 @@ impl Profile {
                     plugins.insert(index);
                     return PreFiltered::Rejected(PreFilterRejection { plugins, message });
                 }
+                PreFilterAnswer::Error(fault) => {
+                    let name = plugin.name();
+                    let error = format!("running PreFilter plugin {name:?}: {fault}");
+                    return PreFiltered::Failed(error);
+                }
                 PreFilterAnswer::Narrow(nodes) => {
                     let all = narrowed.get_or_insert_with(|| Narrowed {
                         nodes: nodes.clone(),
@@ -335,6 +342,20 @@ impl Profile {
             }
         }
         PreFiltered::Nodes { narrowed, skipped }
+    }
+
+    /// The error of the first plugin that cannot read the pod to score nodes for it. Source:
+    /// `framework/runtime.RunPreScorePlugins`.
+    pub(super) fn pre_score(&self, pod: Incoming<'_>, cluster: &Cluster) -> Result<(), String> {
+        for (_, plugin, _) in self.scores() {
+            let by_itself = plugin.score().and_then(|score| score.fault(pod.shape));
+            let by_peers = || plugin.peer_score()?.fault(pod, cluster);
+            if let Some(fault) = by_itself.or_else(by_peers) {
+                let name = plugin.name();
+                return Err(format!("running PreScore plugin {name:?}: {fault}"));
+            }
+        }
+        Ok(())
     }
 
     /// How many of the filters can keep their answers until a node changes: those before the first
