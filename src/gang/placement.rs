@@ -415,9 +415,7 @@ impl<'a, 'b> Planner<'a, 'b> {
             let reasons = evaluation.reasons_in(nodes, profile, cluster);
             return Err(refused(reasons, evaluation.rejectors()));
         }
-        if !evaluation.feasible().is_at_most(1) {
-            evaluation.score(profile, incoming, cluster);
-        }
+        evaluation.score(profile, incoming, cluster);
         let packed = packed_resource(&class.shape, cluster);
         let free = packed.map(|resource| cluster.resources().free(resource));
         // Whole nodes stay whole: the node with the least of it left is taken.
