@@ -317,13 +317,9 @@ impl Engine {
         let waits = gang.counts().waiting() > 0;
         let priority = gang.counts().priorities().next_back().unwrap_or(0);
         let repair = gang.wants_repair();
-        let timeout = gang.timeout();
         let page = self.gangs.page(id);
         if waits {
             let since = *page.since.get_or_insert(now);
-            if !page.overdue {
-                self.gangs.tell_at(id, since + timeout);
-            }
             if ready {
                 let order = (priority, repair, since);
                 self.queue.put_gang(unit, order, news == News::MayHelp);
@@ -339,6 +335,14 @@ impl Engine {
         }
         self.gangs.tell_at(id, now + SETTLE);
         self.gangs.release(id);
+    }
+
+    /// It is to be told of when it has waited for too long.
+    fn watch_for_timeout(&mut self, id: GangId, timeout: Duration) {
+        let page = self.gangs.page(id);
+        if let Some(since) = page.since.filter(|_| !page.overdue) {
+            self.gangs.tell_at(id, since + timeout);
+        }
     }
 
     /// A node came, or its labels changed: gangs that need a domain may have one now.

@@ -8,10 +8,11 @@
 
 mod domains;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use domains::Domain;
 
@@ -173,14 +174,17 @@ struct Attempt {
 impl<'a, 'b> Planner<'a, 'b> {
     fn new(request: &'a Request<'b>, classes: &'a mut [CandidateClass]) -> Self {
         let mut order: Vec<usize> = (0..request.candidates.len()).collect();
+        let beyond = beyond_roles(request);
         // Small pods first would break up the only place for a large one. Members of one size go by
         // their index, so that neighbours are near each other.
         order.sort_by_cached_key(|&index| {
             let candidate = &request.candidates[index];
             let size = classes.get(candidate.class).map(|class| size(&class.shape));
             let (name, number) = index_in_name(&candidate.reference.name);
+            let beyond = beyond.contains(&index);
             (
-                std::cmp::Reverse(size),
+                beyond,
+                Reverse(size),
                 candidate.class,
                 name.to_owned(),
                 number,
@@ -214,7 +218,7 @@ impl<'a, 'b> Planner<'a, 'b> {
             let worth = |room: usize| room >= wanted;
             let in_vain = must && best.is_none() && !ranked.iter().any(|(room, _)| worth(*room));
             let largest = (ranked.iter().enumerate())
-                .max_by_key(|(place, (room, _))| (*room, std::cmp::Reverse(*place)))
+                .max_by_key(|(place, (room, _))| (*room, Reverse(*place)))
                 .map(|(place, _)| place);
             for (place, (room, domain)) in ranked.into_iter().enumerate() {
                 if !(worth(room) || (in_vain && Some(place) == largest)) {
@@ -522,7 +526,7 @@ impl<'a, 'b> Planner<'a, 'b> {
         ranked.sort_by(|(room, left, domain), (other_room, other_left, other)| {
             let tight = |room: &usize, left: &usize| {
                 let rest = if *room >= everyone { *left } else { 0 };
-                (std::cmp::Reverse(*room), rest)
+                (Reverse(*room), rest)
             };
             let by_size = tight(room, left).cmp(&tight(other_room, other_left));
             by_size.then_with(|| domain.label.cmp(&other.label))
@@ -532,6 +536,24 @@ impl<'a, 'b> Planner<'a, 'b> {
             .map(|(room, _, domain)| (room, domain))
             .collect()
     }
+}
+
+/// The members beyond what is asked of their role, where something is asked of roles: they come
+/// last, so that they take no room of those without which it does not go.
+fn beyond_roles(request: &Request<'_>) -> FxHashSet<usize> {
+    let mut asked = request.need.roles.clone();
+    let mut beyond = FxHashSet::default();
+    for (index, candidate) in request.candidates.iter().enumerate() {
+        let left = candidate.role.and_then(|role| asked.get_mut(role));
+        match left {
+            Some(left) if *left > 0 => *left -= 1,
+            _ if request.need.roles.is_empty() => {}
+            _ => {
+                beyond.insert(index);
+            }
+        }
+    }
+    beyond
 }
 
 /// How large a pod is: by devices, then cpu, then memory.

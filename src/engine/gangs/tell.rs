@@ -33,8 +33,8 @@ impl Engine {
         let status = status(gang, &readiness, refusal);
         let timeout = gang.timeout();
         match &readiness {
-            Readiness::Waits(_) => {
-                let text = Arc::clone(&status.message);
+            Readiness::Waits(waits) => {
+                let text: Arc<str> = words::waits(gang, waits).into();
                 self.tell_waiting(id, ConditionReason::WaitingForPodGroup, &text);
             }
             Readiness::Invalid(invalid) => {
@@ -55,6 +55,7 @@ impl Engine {
             );
             self.group_event(id, EventKind::GangOverdue, note.into());
         }
+        self.watch_for_timeout(id, timeout);
         self.tell_status(id, status);
     }
 

@@ -64,7 +64,8 @@ fn a_minimum_that_is_raised_asks_for_a_quorum_again() {
     scene.pod("g", "g-4", 1);
     scene.settle();
     assert_eq!(scene.bound("g"), 4);
-    assert!(scene.condition("g-4").1.ends_with("has 5 of 6 pods"));
+    let text = scene.condition("g-4").1;
+    assert!(text.ends_with("has 5 of 6 pods"), "{text}");
     // A sixth pod, but room for only one of both.
     scene.pod("g", "g-5", 1);
     scene.settle();
