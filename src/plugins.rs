@@ -17,6 +17,7 @@ mod taint_toleration;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -36,7 +37,7 @@ pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
-use crate::framework::{ExtensionPoint, Plugin, PluginIndex, PostFilter, Profile};
+use crate::framework::{ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, Profile};
 use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint, Unsupported};
 
 /// Makes a plugin, by its arguments if there are some.
@@ -99,6 +100,16 @@ fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
         added.required.as_ref().map(RequiredTerms::configured),
         PreferredTerm::configured(&added.preferred).into(),
     )
+}
+
+fn gang_policy_of(args: Option<&Args>) -> GangPolicy {
+    let Some(Args::GangScheduling(args)) = args else {
+        return GangPolicy::default();
+    };
+    let patience = u64::try_from(args.head_of_line_patience.0).unwrap_or(0);
+    GangPolicy {
+        patience: (args.head_of_line_reservation).then_some(Duration::from_nanos(patience)),
+    }
 }
 
 fn weights(resources: &[ResourceSpec]) -> Vec<ResourceWeight> {
@@ -245,7 +256,8 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
             profile.enable(index, ExtensionPoint::PreFilter);
         }
     }
-    profile.gangs = !config.plugins.multi_point.disables(GANG_SCHEDULING);
+    profile.gangs = (!config.plugins.multi_point.disables(GANG_SCHEDULING))
+        .then(|| gang_policy_of(config.args(GANG_SCHEDULING)));
     let post_filters = at(Point::PostFilter);
     profile.post_filter = if post_filters.is_empty() {
         PostFilter::Nothing
