@@ -1,6 +1,7 @@
 //! The plugins, one file each, with kube-scheduler's names.
 
 mod balanced_allocation;
+mod extended_resource_avoidance;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use extended_resource_avoidance::ExtendedResourceAvoidance;
 pub use image_locality::ImageLocality;
 pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
@@ -76,6 +78,9 @@ const REGISTRY: &[(&str, Constructor)] = &[
     }),
     ("ImageLocality", |_| Arc::new(ImageLocality)),
     ("NodeDeclaredFeatures", |_| Arc::new(NodeDeclaredFeatures)),
+    ("ExtendedResourceAvoidance", |_| {
+        Arc::new(ExtendedResourceAvoidance)
+    }),
 ];
 
 /// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
@@ -275,9 +280,9 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
 /// The default plugins in kube-scheduler's order, each with its score weight (0 where it does not
 /// score). Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 pub fn defaults() -> Vec<(Arc<dyn Plugin>, i64)> {
-    let made = REGISTRY.iter().map(|(name, make)| {
-        let weight = config::known(name).and_then(|known| known.default_weight);
-        (make(None), weight.unwrap_or(0).into())
+    let made = REGISTRY.iter().filter_map(|(name, make)| {
+        let weight = config::known(name)?.default_weight?;
+        Some((make(None), weight.into()))
     });
     made.collect()
 }
