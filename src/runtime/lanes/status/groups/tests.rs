@@ -151,28 +151,28 @@ fn kubernetes_groups_have_conditions() {
     }
     let placed = |now| (INITIALLY, "True", "Scheduled", "", now);
     check(&[], GroupPhase::Scheduled, &[placed(true)]);
-    let refused = stored("False", "Unschedulable", "why", 2);
-    check(&[refused.clone()], GroupPhase::Scheduled, &[placed(true)]);
-    let once = stored("True", "Scheduled", "", 2);
-    check(&[once.clone()], GroupPhase::Scheduled, &[]);
+    let refused = || stored("False", "Unschedulable", "why", 2);
+    check(&[refused()], GroupPhase::Scheduled, &[placed(true)]);
+    let once = || stored("True", "Scheduled", "", 2);
+    check(&[once()], GroupPhase::Scheduled, &[]);
     let older = stored("True", "Scheduled", "", 1);
     check(&[older], GroupPhase::Scheduled, &[placed(false)]);
     let enough = ("GangDegraded", "False", "EnoughMembers", "", true);
     check(
-        &[once.clone(), degraded("True")],
+        &[once(), degraded("True")],
         GroupPhase::Scheduled,
         &[enough],
     );
     let few = |now| ("GangDegraded", "True", "TooFewMembers", "why", now);
-    check(&[once.clone()], GroupPhase::Degraded, &[few(true)]);
-    check(&[once.clone(), degraded("True")], GroupPhase::Degraded, &[]);
+    check(&[once()], GroupPhase::Degraded, &[few(true)]);
+    check(&[once(), degraded("True")], GroupPhase::Degraded, &[]);
     check(
-        &[once, degraded("False")],
+        &[once(), degraded("False")],
         GroupPhase::Degraded,
         &[few(true)],
     );
     // A part was bound, and it never was whole.
-    check(&[refused], GroupPhase::Degraded, &[few(true)]);
+    check(&[refused()], GroupPhase::Degraded, &[few(true)]);
 }
 
 #[test]
