@@ -30,14 +30,14 @@ pub use node_ports::NodePorts;
 pub use node_resources_fit::{NodeResourcesFit, ScoringStrategy, ShapePoint};
 pub use node_unschedulable::NodeUnschedulable;
 pub use not_yet::NotYet;
-pub use pod_topology_spread::{DefaultConstraint, PodTopologySpread};
+pub use pod_topology_spread::PodTopologySpread;
 pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
 use crate::framework::{ExtensionPoint, Plugin, PluginIndex, PostFilter, Profile};
-use crate::model::{PreferredTerm, RequiredTerms, Unsupported};
+use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint, Unsupported};
 
 /// Makes a plugin, by its arguments if there are some.
 type Constructor = fn(Option<&Args>) -> Arc<dyn Plugin>;
@@ -97,9 +97,7 @@ fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
     };
     NodeAffinity::new(
         added.required.as_ref().map(RequiredTerms::configured),
-        (added.preferred.iter())
-            .filter_map(PreferredTerm::configured)
-            .collect(),
+        PreferredTerm::configured(&added.preferred).into(),
     )
 }
 
@@ -171,10 +169,11 @@ fn pod_topology_spread_of(args: Option<&Args>) -> PodTopologySpread {
     };
     PodTopologySpread::with_defaults(
         defaults
-            .map(|one| DefaultConstraint {
+            .map(|one| SpreadConstraint {
                 hard: one.when_unsatisfiable == "DoNotSchedule",
                 max_skew: one.max_skew.into(),
                 topology_key: one.topology_key.as_str().into(),
+                selector: LabelSelector::Nothing,
                 min_domains: one.min_domains.unwrap_or(1).into(),
                 honor_affinity: honors(&one.node_affinity_policy, true),
                 honor_taints: honors(&one.node_taints_policy, false),

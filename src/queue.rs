@@ -5,6 +5,7 @@
 //! pods that would get the same answer, and of those groups alone that listen to what happened.
 
 mod entry;
+mod gangs;
 mod groups;
 mod metrics;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 pub use entry::{ClassId, PodKey, QueuedPod, State};
+pub use gangs::Listener;
 pub use groups::WaitGroup;
 pub use metrics::Cause;
 
@@ -151,8 +153,8 @@ impl SchedulingQueue {
         }
     }
 
-    /// The pod's requirements changed; it stays where it is. `peers` and `topics` are those of
-    /// [`Self::reject`].
+    /// The pod's requirements changed; it stays where it is, but that a member of a gang listens for
+    /// it no longer. `peers` and `topics` are those of [`Self::reject`].
     pub fn set_class(
         &mut self,
         key: PodKey,
@@ -164,6 +166,7 @@ impl SchedulingQueue {
             return;
         };
         self.leave(key);
+        self.leave_gang(key);
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.class = class;
             pod.peers = peers;
@@ -177,6 +180,7 @@ impl SchedulingQueue {
     /// Takes a pod out for good.
     pub fn remove(&mut self, key: PodKey) -> Option<QueuedPod> {
         self.leave(key);
+        self.leave_gang(key);
         self.pods.remove(&key)
     }
 
@@ -343,6 +347,10 @@ impl SchedulingQueue {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
+        if let Some(gang) = pod.gang {
+            self.wake_gang(gang, cause);
+            return;
+        }
         let until = pod.backoff_until(&backoff);
         let waits = until > pod.timestamp;
         self.leave(key);
@@ -383,7 +391,7 @@ impl SchedulingQueue {
                 self.gated.insert(key);
             }
             // Those come by [`Self::wait`].
-            State::Unschedulable | State::InFlight => {}
+            State::Unschedulable | State::InFlight | State::WithGang => {}
         }
     }
 
@@ -409,13 +417,14 @@ impl SchedulingQueue {
             State::ErrorBackoff(until) => {
                 self.error_backoff.remove(&(until, key));
             }
+            State::Unschedulable if pod.since.is_some() => self.stop_listening(key),
             State::Unschedulable => {
                 self.unschedulable.remove(key, &pod.group());
             }
             State::Gated => {
                 self.gated.remove(&key);
             }
-            State::InFlight => {}
+            State::InFlight | State::WithGang => {}
         }
     }
 }
