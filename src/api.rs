@@ -12,6 +12,7 @@ mod owners;
 mod pod;
 mod priority_class;
 mod selector;
+mod volumes;
 mod watched;
 
 pub use decode::Pairs;
@@ -23,11 +24,16 @@ pub use owners::{
     ServiceSpec, StatefulSet,
 };
 pub use pod::{
-    Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
-    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec,
-    PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule, SchedulingGate,
-    Toleration, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
+    Affinity, ClaimVolume, Condition, Container, ContainerPort, ContainerStatus, ImageVolume,
+    NodeAffinity, NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm,
+    PodSpec, PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule,
+    SchedulingGate, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+    WeightedPodAffinityTerm,
 };
 pub use priority_class::PriorityClass;
 pub use selector::LabelSelector;
+pub use volumes::{
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus, PersistentVolumeSpec, StorageClass, VolumeNodeAffinity,
+};
 pub use watched::{Kind, Watched};

@@ -12,6 +12,7 @@ mod failure;
 mod nodes;
 mod nominator;
 mod outcomes;
+mod volumes;
 mod waiting;
 mod waking;
 
@@ -26,6 +27,7 @@ pub use changes::Change;
 pub use effect::{
     Action, ConditionReason, Effect, EffectId, EventKind, Outcome, PodEvent, StatusPatch,
 };
+pub use volumes::VolumeChange;
 
 use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};

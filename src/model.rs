@@ -12,6 +12,7 @@ mod requests;
 mod selector;
 mod taint;
 mod time;
+mod volumes;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
 pub use node::{Image, NodeModel};
@@ -27,3 +28,7 @@ pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resou
 pub use selector::{LabelSelector, Labels, PodSelector, label, labels};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
 pub use time::Time;
+pub use volumes::{
+    ClaimOwner, PLACE_LABELS, PersistentVolume, PodClaim, PodClaims, StorageClass, VolumeClaim,
+    VolumePlace,
+};

@@ -26,6 +26,9 @@ pub struct Meta {
     /// The objects it belongs to.
     #[serde(deserialize_with = "or_default")]
     pub owner_references: Vec<OwnerReference>,
+    /// Annotations; only filled for claims, since nobody reads those of other kinds.
+    #[serde(skip)]
+    pub annotations: Pairs,
     /// Where an undecodable pod stands; only filled when decoding failed.
     #[serde(skip)]
     pub node_name: Box<str>,
@@ -43,6 +46,8 @@ pub struct OwnerReference {
     pub kind: Box<str>,
     /// Name.
     pub name: Box<str>,
+    /// Uid.
+    pub uid: Box<str>,
     /// Whether it is the one that manages the object.
     pub controller: Option<bool>,
 }
@@ -91,4 +96,31 @@ impl From<Names> for Meta {
 /// Metadata of kinds of which no label is read.
 pub(super) fn names_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Meta, D::Error> {
     Names::deserialize(deserializer).map(Meta::from)
+}
+
+/// Metadata of kinds of which annotations are read.
+pub(super) fn annotated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Meta, D::Error> {
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Annotated {
+        name: Box<str>,
+        namespace: Box<str>,
+        uid: Box<str>,
+        resource_version: Box<str>,
+        annotations: Pairs,
+        #[serde(deserialize_with = "or_default")]
+        owner_references: Vec<OwnerReference>,
+        deletion_timestamp: Option<IgnoredAny>,
+    }
+    let read = Annotated::deserialize(deserializer)?;
+    Ok(Meta {
+        name: read.name,
+        namespace: read.namespace,
+        uid: read.uid,
+        resource_version: read.resource_version,
+        annotations: read.annotations,
+        owner_references: read.owner_references,
+        deletion_timestamp: read.deletion_timestamp,
+        ..Meta::default()
+    })
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
-use super::Engine;
 use super::waiting::{Waiting, WaitingInfo};
 use super::waking::{EndedNomination, target_changes, topics};
+use super::{Engine, VolumeChange};
 use crate::api;
 use crate::cluster::{PeerId, PlacedRecord};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
@@ -48,6 +48,8 @@ pub enum Change {
     StatefulSet(Box<api::StatefulSet>),
     /// The controller of this kind, namespace and name is gone.
     ControllerGone(ControllerKind, Box<str>, Box<str>),
+    /// Something about claims, volumes and storage classes.
+    Volumes(VolumeChange),
     /// A priority class as it is now.
     PriorityClass(Box<api::PriorityClass>),
     /// The priority class of this name is gone.
@@ -119,6 +121,7 @@ impl Engine {
             Change::ControllerGone(kind, namespace, name) => {
                 self.cluster.set_controller(kind, &namespace, &name, None);
             }
+            Change::Volumes(change) => self.volume_change(change, now),
             Change::PriorityClass(class) => {
                 self.priority_classes
                     .insert(class.metadata.name, class.value);

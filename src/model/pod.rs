@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::requests::{CompileError, PodRequests};
-use super::{LabelView, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement, Toleration};
+use super::volumes::named_claims;
+use super::{
+    LabelView, PodClaims, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement, Toleration,
+};
 use crate::api;
 
 /// Which pod: what the API server needs to find it, and to be sure it is still the same one.
@@ -78,8 +81,6 @@ impl HostPort {
 /// it had not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unsupported {
-    /// persistentVolumeClaim and ephemeral volumes.
-    VolumeClaims,
     /// gcePersistentDisk, awsElasticBlockStore, iscsi and rbd volumes.
     ExclusiveDisks,
     /// Dynamic resource claims.
@@ -110,6 +111,8 @@ pub struct PodShape {
     pub images: Box<[Box<str>]>,
     /// Features that the node must declare.
     pub declared_features: Box<[&'static str]>,
+    /// Claims; None for none.
+    pub claims: Option<Box<PodClaims>>,
     /// What keeps it from being placed by this version.
     pub unsupported: Box<[Unsupported]>,
 }
@@ -140,6 +143,8 @@ pub struct PlacedPod {
     pub nonzero_memory: i64,
     /// Host ports.
     pub host_ports: Box<[HostPort]>,
+    /// The claims in its namespace that it names, each once; not those that are made for it.
+    pub claims: Box<[Box<str>]>,
 }
 
 /// The PodScheduled condition as stored.
@@ -209,6 +214,7 @@ impl CompiledPod {
             nonzero_cpu: requests.held_nonzero_cpu,
             nonzero_memory: requests.held_nonzero_memory,
             host_ports: host_ports.clone(),
+            claims: named_claims(pod),
         };
         let waiting = pod.spec.node_name.is_empty().then(|| WaitingPod {
             shape: shape(pod, requests.wanted, requests.scored, host_ports),
@@ -308,6 +314,7 @@ fn shape(
             .chain(volumes.map(|volume| normalized_image(&volume.reference)))
             .collect(),
         declared_features: declared_features(pod),
+        claims: PodClaims::compile(pod),
         unsupported: unsupported(pod),
     }
 }
@@ -355,9 +362,6 @@ fn normalized_image(name: &str) -> Box<str> {
 
 fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
     let spec = &pod.spec;
-    let claim = |volume: &api::Volume| {
-        volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
-    };
     let disk = |volume: &api::Volume| {
         volume.gce_persistent_disk.is_some()
             || volume.aws_elastic_block_store.is_some()
@@ -365,7 +369,6 @@ fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
             || volume.rbd.is_some()
     };
     [
-        (spec.volumes.iter().any(claim), Unsupported::VolumeClaims),
         (spec.volumes.iter().any(disk), Unsupported::ExclusiveDisks),
         (
             !spec.resource_claims.is_empty(),

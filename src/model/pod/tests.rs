@@ -88,14 +88,13 @@ fn host_ports_are_those_of_containers_and_sidecars() {
 
 #[test]
 fn what_cannot_be_honoured_is_seen() {
-    use Unsupported::{ExclusiveDisks, PodGroup, ResourceClaims, VolumeClaims};
+    use Unsupported::{ExclusiveDisks, PodGroup, ResourceClaims};
     for (spec, expected) in [
         ("{}", &[][..]),
         (
-            r#"{"volumes":[{"persistentVolumeClaim":{"claimName":"a"}}]}"#,
-            &[VolumeClaims],
+            r#"{"volumes":[{"persistentVolumeClaim":{"claimName":"a"}},{"ephemeral":{}}]}"#,
+            &[],
         ),
-        (r#"{"volumes":[{"ephemeral":{}}]}"#, &[VolumeClaims]),
         (
             r#"{"volumes":[{"emptyDir":{}},{"configMap":{}},{"nfs":{}}]}"#,
             &[],

@@ -185,7 +185,7 @@ fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
     };
     assert_eq!(plugin.name(), "DynamicResources");
     assert_eq!(
-        answer(&[Unsupported::VolumeClaims]),
+        answer(&[Unsupported::ExclusiveDisks]),
         PreFilterAnswer::Proceed
     );
     let PreFilterAnswer::Reject(text) =

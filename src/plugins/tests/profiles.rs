@@ -113,7 +113,7 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
     };
     cluster.upsert_node(node.model(1));
     for (plugin, what) in [
-        ("VolumeBinding", Unsupported::VolumeClaims),
+        ("VolumeRestrictions", Unsupported::ExclusiveDisks),
         ("DynamicResources", Unsupported::ResourceClaims),
         ("GangScheduling", Unsupported::PodGroup),
     ] {
