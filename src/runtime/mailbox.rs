@@ -21,6 +21,9 @@ pub(super) enum Subject {
     PriorityClass(Box<str>),
     Service(Box<str>),
     Controller(ControllerKind, Box<str>),
+    Claim(Box<str>),
+    Volume(Box<str>),
+    StorageClass(Box<str>),
     Everything,
 }
 

@@ -17,8 +17,8 @@ use super::http::ReadyFlag;
 use super::lease::Leadership;
 use super::mailbox::{Mailbox, Subject};
 use crate::api::{
-    Kind, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
-    StatefulSet, Watched,
+    Kind, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass, ReplicaSet,
+    ReplicationController, Service, StatefulSet, StorageClass, Watched,
 };
 use crate::engine::Change;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
@@ -68,6 +68,21 @@ const WATCHED: &[WatchedKind] = &[
         PriorityClass::KIND,
         "watch-priorityclasses",
         start::<PriorityClass>,
+    ),
+    (
+        PersistentVolumeClaim::KIND,
+        "watch-persistentvolumeclaims",
+        start::<PersistentVolumeClaim>,
+    ),
+    (
+        PersistentVolume::KIND,
+        "watch-persistentvolumes",
+        start::<PersistentVolume>,
+    ),
+    (
+        StorageClass::KIND,
+        "watch-storageclasses",
+        start::<StorageClass>,
     ),
 ];
 
