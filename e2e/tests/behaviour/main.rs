@@ -20,4 +20,5 @@ mod restarts;
 mod spreading;
 mod twin_preemption;
 mod unsupported;
+mod volumes;
 mod wakeup;

@@ -85,6 +85,9 @@ impl Demo {
             "/api/v1/namespaces/default/pods?gracePeriodSeconds=0",
             "/api/v1/nodes",
             "/api/v1/namespaces/default/events",
+            "/api/v1/namespaces/default/persistentvolumeclaims",
+            "/api/v1/persistentvolumes",
+            "/apis/storage.k8s.io/v1/storageclasses",
         ] {
             ask(&self.client, "DELETE", collection, Value::Null).await?;
         }
