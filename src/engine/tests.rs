@@ -11,6 +11,7 @@ mod nominations;
 mod outcomes;
 mod owners;
 mod server;
+mod volumes;
 mod waking;
 mod wild;
 mod words;

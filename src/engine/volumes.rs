@@ -56,8 +56,9 @@ impl Engine {
             VolumeChange::StorageClass(class) => {
                 let name = &class.metadata.name;
                 let new = StorageClass::compile(&class);
+                // None can be changed: it may have been deleted and made anew between two looks.
                 let change = self.cluster.set_storage_class(name, Some(new));
-                if change.is_some_and(|change| change.old.is_none()) {
+                if change.is_some() {
                     self.wake(&ClusterEvent::StorageClassAdd(name, new), now);
                 }
             }

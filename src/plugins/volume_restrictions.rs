@@ -45,9 +45,14 @@ impl Plugin for VolumeRestrictions {
         Some(self)
     }
 
-    /// Upstream listens to new nodes too, for the sake of disks.
+    /// Upstream listens to new nodes too, for the sake of disks, and not to claims that change: but one
+    /// that was deleted and made anew between two looks has changed.
     fn events(&self) -> EventSet {
-        EventSet::of(&[EventKind::AssignedPodDelete, EventKind::ClaimAdd])
+        EventSet::of(&[
+            EventKind::AssignedPodDelete,
+            EventKind::ClaimAdd,
+            EventKind::ClaimUpdate,
+        ])
     }
 
     fn topics(&self, pod: Incoming<'_>, _: &Cluster) -> Vec<Topic> {
@@ -66,8 +71,10 @@ impl Plugin for VolumeRestrictions {
             return false;
         };
         match event {
-            ClusterEvent::Claim(_, namespace, name) => {
-                *asked.namespace == **namespace && asked.named().any(|own| own == *name)
+            ClusterEvent::Claim(kind, namespace, name) => {
+                *asked.namespace == **namespace
+                    && asked.named().any(|own| own == *name)
+                    && (*kind == EventKind::ClaimAdd || conflicts(pod.shape, cluster) == Ok(false))
             }
             ClusterEvent::AssignedPodDelete(gone) => {
                 let mut freed = gone.pod.claims.iter();

@@ -421,8 +421,11 @@ fn plugins_register_for_what_upstream_registers_for() {
                 TargetPodUpdate,
             ],
         ),
-        // Without upstream's NodeAdd, which is there for disks.
-        ("VolumeRestrictions", &[AssignedPodDelete, ClaimAdd]),
+        // Without upstream's NodeAdd, which is there for disks; beyond upstream's: ClaimUpdate.
+        (
+            "VolumeRestrictions",
+            &[AssignedPodDelete, ClaimAdd, ClaimUpdate],
+        ),
         // Without those of upstream's that are for claims that it binds itself.
         (
             "VolumeBinding",

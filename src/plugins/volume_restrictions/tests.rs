@@ -70,6 +70,21 @@ fn without_the_pod_that_uses_the_claim_it_would_fit() {
     assert_eq!(*trial.cluster.volumes(), before);
 }
 
+/// Access modes cannot be changed, but a claim can be deleted and made anew.
+#[test]
+fn a_claim_that_becomes_free_is_heard_of() {
+    let mut scene = scene();
+    scene.placed("alone", "n", &[named("single")]);
+    let asks = asking(&[named("single")]);
+    let changed = ClusterEvent::Claim(EventKind::ClaimUpdate, "ns", "single");
+    assert!(!scene.hint(&VolumeRestrictions, &changed, &asks));
+    scene.claim(
+        "single",
+        &json!({ "spec": { "accessModes": ["ReadWriteMany"] } }),
+    );
+    assert!(scene.hint(&VolumeRestrictions, &changed, &asks));
+}
+
 #[test]
 fn hints() {
     let scene = scene();
