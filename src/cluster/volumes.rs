@@ -22,6 +22,16 @@ impl Volumes {
         self.claims.get(namespace)?.get(name)
     }
 
+    /// The same of a claim that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// Upstream's text when it is not.
+    pub fn existing_claim(&self, namespace: &str, name: &str) -> Result<&VolumeClaim, String> {
+        (self.claim(namespace, name))
+            .ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))
+    }
+
     /// The volume of this name.
     pub fn volume(&self, name: &str) -> Option<&PersistentVolume> {
         self.volumes.get(name)

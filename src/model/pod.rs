@@ -81,8 +81,6 @@ impl HostPort {
 /// it had not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unsupported {
-    /// gcePersistentDisk, awsElasticBlockStore, iscsi and rbd volumes.
-    ExclusiveDisks,
     /// Dynamic resource claims.
     ResourceClaims,
     /// schedulingGroup.
@@ -113,6 +111,9 @@ pub struct PodShape {
     pub declared_features: Box<[&'static str]>,
     /// Claims; None for none.
     pub claims: Option<Box<PodClaims>>,
+    /// Whether it has gcePersistentDisk, awsElasticBlockStore, iscsi or rbd volumes, which nodes
+    /// cannot share.
+    pub exclusive_disks: bool,
     /// What keeps it from being placed by this version.
     pub unsupported: Box<[Unsupported]>,
 }
@@ -315,6 +316,7 @@ fn shape(
             .collect(),
         declared_features: declared_features(pod),
         claims: PodClaims::compile(pod),
+        exclusive_disks: pod.spec.volumes.iter().any(is_exclusive),
         unsupported: unsupported(pod),
     }
 }
@@ -360,16 +362,16 @@ fn normalized_image(name: &str) -> Box<str> {
     }
 }
 
+fn is_exclusive(volume: &api::Volume) -> bool {
+    volume.gce_persistent_disk.is_some()
+        || volume.aws_elastic_block_store.is_some()
+        || volume.iscsi.is_some()
+        || volume.rbd.is_some()
+}
+
 fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
     let spec = &pod.spec;
-    let disk = |volume: &api::Volume| {
-        volume.gce_persistent_disk.is_some()
-            || volume.aws_elastic_block_store.is_some()
-            || volume.iscsi.is_some()
-            || volume.rbd.is_some()
-    };
     [
-        (spec.volumes.iter().any(disk), Unsupported::ExclusiveDisks),
         (
             !spec.resource_claims.is_empty(),
             Unsupported::ResourceClaims,

@@ -19,22 +19,9 @@ impl NotYet {
 
 const fn words(what: Unsupported) -> &'static str {
     match what {
-        Unsupported::ExclusiveDisks => {
-            "volumes that nodes cannot share (gcePersistentDisk, awsElasticBlockStore, iscsi, rbd)"
-        }
         Unsupported::ResourceClaims => "resource claims (spec.resourceClaims)",
         Unsupported::PodGroup => "pod groups (spec.schedulingGroup)",
     }
-}
-
-/// The refusal of a pod that asks for one of these things.
-pub(super) fn refusal(pod: &PodShape, refuses: &[Unsupported]) -> Option<String> {
-    let asked: Vec<_> = (pod.unsupported.iter())
-        .filter(|what| refuses.contains(what))
-        .map(|&what| words(what))
-        .collect();
-    let asked = asked.join(" and ");
-    (!asked.is_empty()).then(|| format!("this version of Berth does not support {asked}"))
 }
 
 impl Plugin for NotYet {
@@ -49,6 +36,15 @@ impl Plugin for NotYet {
 
 impl PreFilter for NotYet {
     fn pre_filter(&self, pod: &PodShape, _: &Cluster) -> PreFilterAnswer {
-        refusal(pod, self.refuses).map_or(PreFilterAnswer::Proceed, PreFilterAnswer::Reject)
+        let asked: Vec<_> = (pod.unsupported.iter())
+            .filter(|what| self.refuses.contains(what))
+            .map(|&what| words(what))
+            .collect();
+        if asked.is_empty() {
+            PreFilterAnswer::Proceed
+        } else {
+            let asked = asked.join(" and ");
+            PreFilterAnswer::Reject(format!("this version of Berth does not support {asked}"))
+        }
     }
 }

@@ -18,11 +18,6 @@ const NO_VOLUME: Reason =
 /// Keeps pods near their volumes.
 pub struct VolumeBinding;
 
-/// What upstream says of a claim that is not there.
-pub(super) fn claim_not_found(name: &str) -> String {
-    format!("persistentvolumeclaim {name:?} not found")
-}
-
 /// A claim that the pod can use. Source: podHasPVCs.
 fn usable<'a>(
     asked: &PodClaims,
@@ -30,15 +25,16 @@ fn usable<'a>(
     volumes: &'a Volumes,
 ) -> Result<&'a VolumeClaim, String> {
     let (namespace, name) = (&*asked.namespace, &*claim.name);
-    let Some(found) = volumes.claim(namespace, name) else {
-        return Err(if claim.ephemeral {
+    let found = volumes.existing_claim(namespace, name);
+    let found = found.map_err(|text| {
+        if claim.ephemeral {
             format!(
                 "waiting for ephemeral volume controller to create the persistentvolumeclaim {name:?}"
             )
         } else {
-            claim_not_found(name)
-        });
-    };
+            text
+        }
+    })?;
     if found.lost {
         let volume = &found.volume;
         return Err(format!(

@@ -3,19 +3,20 @@
 //!
 //! Disks that a pod names itself, and that nodes cannot share, are refused.
 
-use super::not_yet::refusal;
-use super::volume_binding::claim_not_found;
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
     ClusterEvent, Code, Diagnosis, EventKind, EventSet, Incoming, PeerFilter, Plugin,
     PreFilterAnswer, Reason, Topic,
 };
-use crate::model::{PodShape, Unsupported};
+use crate::model::PodShape;
 
 const IN_USE: Reason = Reason::Text(
     "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already \
      in-use by another pod",
 );
+
+const DISKS: &str = "this version of Berth does not support volumes that nodes cannot share \
+                     (gcePersistentDisk, awsElasticBlockStore, iscsi, rbd)";
 
 /// Keeps pods off claims that another pod uses for itself.
 pub struct VolumeRestrictions;
@@ -29,8 +30,7 @@ fn conflicts(pod: &PodShape, cluster: &Cluster) -> Result<bool, String> {
     let (namespace, volumes) = (&asked.namespace, cluster.volumes());
     let mut conflict = false;
     for name in asked.named() {
-        let claim = volumes.claim(namespace, name);
-        let claim = claim.ok_or_else(|| claim_not_found(name))?;
+        let claim = volumes.existing_claim(namespace, name)?;
         conflict |= claim.read_write_once_pod && volumes.is_used(namespace, name);
     }
     Ok(conflict)
@@ -89,8 +89,8 @@ impl Plugin for VolumeRestrictions {
 
 impl PeerFilter for VolumeRestrictions {
     fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFilterAnswer {
-        if let Some(text) = refusal(pod.shape, &[Unsupported::ExclusiveDisks]) {
-            return PreFilterAnswer::Reject(text);
+        if pod.shape.exclusive_disks {
+            return PreFilterAnswer::Reject(DISKS.to_owned());
         }
         match conflicts(pod.shape, cluster) {
             Err(text) => PreFilterAnswer::Reject(text),

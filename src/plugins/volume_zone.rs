@@ -1,6 +1,5 @@
 //! VolumeZone: volumes that say by labels in which zone they are. Source: `plugins/volumezone`.
 
-use super::volume_binding::claim_not_found;
 use crate::cluster::{Cluster, NodeSet, Volumes};
 use crate::framework::{
     ClusterEvent, Code, Diagnosis, EventKind, EventSet, Incoming, PeerFilter, Plugin,
@@ -22,9 +21,7 @@ fn volumes_of<'a>(
 ) -> Result<Vec<&'a PersistentVolume>, String> {
     let mut found = Vec::new();
     for name in asked.named() {
-        let Some(claim) = volumes.claim(&asked.namespace, name) else {
-            return Err(claim_not_found(name));
-        };
+        let claim = volumes.existing_claim(&asked.namespace, name)?;
         if claim.volume.is_empty() {
             unbound(claim, volumes)?;
             continue;

@@ -184,10 +184,7 @@ fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
         PreFilter::pre_filter(&plugin, &shape, &Cluster::default())
     };
     assert_eq!(plugin.name(), "DynamicResources");
-    assert_eq!(
-        answer(&[Unsupported::ExclusiveDisks]),
-        PreFilterAnswer::Proceed
-    );
+    assert_eq!(answer(&[]), PreFilterAnswer::Proceed);
     let PreFilterAnswer::Reject(text) =
         answer(&[Unsupported::ResourceClaims, Unsupported::PodGroup])
     else {

@@ -112,15 +112,19 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
         ..PlainNode::default()
     };
     cluster.upsert_node(node.model(1));
-    for (plugin, what) in [
-        ("VolumeRestrictions", Unsupported::ExclusiveDisks),
-        ("DynamicResources", Unsupported::ResourceClaims),
-        ("GangScheduling", Unsupported::PodGroup),
+    let asking = |what: Unsupported| PodShape {
+        unsupported: [what].into(),
+        ..PodShape::default()
+    };
+    let with_disk = PodShape {
+        exclusive_disks: true,
+        ..PodShape::default()
+    };
+    for (plugin, shape) in [
+        ("VolumeRestrictions", with_disk),
+        ("DynamicResources", asking(Unsupported::ResourceClaims)),
+        ("GangScheduling", asking(Unsupported::PodGroup)),
     ] {
-        let shape = PodShape {
-            unsupported: [what].into(),
-            ..PodShape::default()
-        };
         let refused = |profile: &Profile| {
             let mut evaluation = Evaluation::default();
             evaluation.filter(profile, &shape, &cluster);
