@@ -1,9 +1,9 @@
 //! Pods with claims: near their volumes, and why not.
 
 use anyhow::Result;
-use e2e::harness::Cluster;
+use e2e::harness::{Cluster, scheduled_condition};
 use e2e::objects::{bound_claim, node, pod, unbound_claim, volume};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -66,12 +66,16 @@ async fn cluster() -> Result<(Cluster, Storage)> {
     Ok((cluster, storage))
 }
 
-/// The message of a refusal, without the stray words of `messages.rs`.
-async fn refusal(cluster: &Cluster, pod: &str) -> Result<String> {
-    let condition = cluster.wait_unschedulable(pod).await?;
-    let message = condition.message.unwrap_or_default();
-    let text = message.strip_suffix(". not found");
-    Ok(text.map_or(message.clone(), |text| format!("{text}.")))
+/// Waits until the pod is refused with this text. It may be tried before its claim was seen, and is tried again then.
+async fn refused(cluster: &Cluster, pod: &str, text: &str) -> Result<()> {
+    let is_told = |pod: &Pod| {
+        let message = scheduled_condition(pod)?.message.as_deref()?;
+        // The stray words of `messages.rs`.
+        let bare = message.strip_suffix(". not found");
+        let told = message == text || bare.is_some_and(|bare| format!("{bare}.") == text);
+        told.then_some(())
+    };
+    (cluster.wait_pod(pod, &format!("refused with {text:?}"), is_told)).await
 }
 
 #[tokio::test]
@@ -93,11 +97,13 @@ async fn the_pod_goes_where_its_volume_is() -> Result<()> {
         assert_eq!(cluster.wait_bound(&format!("two-{number}")).await?, "n2");
     }
     cluster.pod(pod("torn").claim("one").claim("two")).await?;
-    assert_eq!(
-        refusal(&cluster, "torn").await?,
+    refused(
+        &cluster,
+        "torn",
         "0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity. \
-         preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
-    );
+         preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
+    )
+    .await?;
     Ok(())
 }
 
@@ -106,18 +112,12 @@ async fn the_pod_waits_for_its_claim_to_be_bound() -> Result<()> {
     let (cluster, storage) = cluster().await?;
     cluster.pod(pod("p").claim("data")).await?;
     let message = "0/2 nodes are available: persistentvolumeclaim \"data\" not found.";
-    assert_eq!(refusal(&cluster, "p").await?, message);
+    refused(&cluster, "p", message).await?;
     storage
         .claim(unbound_claim("data", "", "ReadWriteMany"))
         .await?;
-    let unbound = "pod has unbound immediate PersistentVolumeClaims";
-    let is_unbound = |pod: &k8s_openapi::api::core::v1::Pod| {
-        let condition = e2e::harness::scheduled_condition(pod)?;
-        (condition.message.as_ref()?.contains(unbound)).then_some(())
-    };
-    cluster
-        .wait_pod("p", "told of the claim", is_unbound)
-        .await?;
+    let message = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
+    refused(&cluster, "p", message).await?;
     // What the controller does, in its order.
     storage
         .volume(volume("disk", &[(ZONE, "In", &["b"])]))
@@ -139,7 +139,7 @@ async fn the_pod_waits_for_its_volume() -> Result<()> {
         .await?;
     cluster.pod(pod("p").claim("data")).await?;
     let message = "0/2 nodes are available: persistentvolume \"disk\" not found.";
-    assert_eq!(refusal(&cluster, "p").await?, message);
+    refused(&cluster, "p", message).await?;
     storage
         .volume(volume("disk", &[(ZONE, "In", &["a"])]))
         .await?;
@@ -160,11 +160,13 @@ async fn the_pod_goes_to_the_zone_of_its_volume() -> Result<()> {
         cluster.pod(pod(name).claim(name)).await?;
     }
     assert_eq!(cluster.wait_bound("near").await?, "n2");
-    assert_eq!(
-        refusal(&cluster, "far").await?,
+    refused(
+        &cluster,
+        "far",
         "0/2 nodes are available: 2 node(s) had no available volume zone. \
-         preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
-    );
+         preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
+    )
+    .await?;
     cluster
         .patch_node("n1", json!({"metadata": {"labels": {ZONE: "c"}}}))
         .await?;
@@ -182,12 +184,11 @@ async fn a_claim_for_one_pod_is_used_by_one() -> Result<()> {
     cluster.pod(pod("first").claim("data")).await?;
     cluster.wait_bound("first").await?;
     cluster.pod(pod("second").claim("data")).await?;
-    assert_eq!(
-        refusal(&cluster, "second").await?,
+    refused(&cluster, "second",
         "0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access \
          mode already in-use by another pod. preemption: 0/2 nodes are available: 2 No preemption victims found for \
-         incoming pod."
-    );
+         incoming pod.")
+.await?;
     cluster.delete_pod("first").await?;
     cluster.wait_bound("second").await?;
     Ok(())
@@ -203,21 +204,14 @@ async fn a_claim_that_is_made_for_the_pod() -> Result<()> {
     let volumes =
         json!([{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": template}}}]);
     let made = cluster.pod(pod("p").spec("volumes", volumes)).await?;
-    assert_eq!(
-        refusal(&cluster, "p").await?,
+    refused(&cluster, "p",
         "0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim \
-         \"p-scratch\"."
-    );
+         \"p-scratch\".")
+.await?;
     let mut claim = bound_claim("p-scratch", "disk", "ReadWriteOnce");
     storage.claim(claim.clone()).await?;
-    let foreign = "PVC default/p-scratch was not created for pod default/p (pod is not owner)";
-    let is_foreign = |pod: &k8s_openapi::api::core::v1::Pod| {
-        let condition = e2e::harness::scheduled_condition(pod)?;
-        (condition.message.as_ref()?.contains(foreign)).then_some(())
-    };
-    cluster
-        .wait_pod("p", "told of the owner", is_foreign)
-        .await?;
+    let foreign = "0/2 nodes are available: PVC default/p-scratch was not created for pod default/p (pod is not owner).";
+    refused(&cluster, "p", foreign).await?;
     storage
         .claims
         .delete("p-scratch", &DeleteParams::default())
@@ -238,11 +232,10 @@ async fn berth_refuses_claims_that_wait_for_their_first_consumer() -> Result<()>
         .claim(unbound_claim("data", "waits", "ReadWriteOnce"))
         .await?;
     cluster.pod(pod("p").claim("data")).await?;
-    assert_eq!(
-        refusal(&cluster, "p").await?,
+    refused(&cluster, "p",
         "0/2 nodes are available: this version of Berth does not support volumes that need binding: \
-         persistentvolumeclaim \"data\" waits for its first consumer."
-    );
+         persistentvolumeclaim \"data\" waits for its first consumer.")
+.await?;
     // Who else binds it helps.
     storage
         .volume(volume("disk", &[(ZONE, "In", &["b"])]))

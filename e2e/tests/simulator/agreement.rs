@@ -200,6 +200,10 @@ async fn in_the_demonstration(demo: &Demo, scene: &Scene, order: &[String]) -> R
     furnish(client, scene).await?;
     let (nodes, placed) = (scene.nodes.len(), scene.placed.len());
     demo.wait_known(nodes, placed).await?;
+    for kind in ["StorageClass", "PersistentVolume", "PersistentVolumeClaim"] {
+        let of_kind = scene.storage.iter().filter(|(_, one)| one["kind"] == kind);
+        demo.wait_seen(kind, of_kind.count()).await?;
+    }
     for name in order {
         let mut pods = scene.waiting.iter();
         let pod = pods.find(|pod| pod["metadata"]["name"] == name.as_str());
