@@ -15,6 +15,9 @@ mod pod_topology_spread;
 mod resource_score;
 mod scheduling_gates;
 mod taint_toleration;
+mod volume_binding;
+mod volume_restrictions;
+mod volume_zone;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +40,9 @@ pub use pod_topology_spread::PodTopologySpread;
 pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
+pub use volume_binding::VolumeBinding;
+pub use volume_restrictions::VolumeRestrictions;
+pub use volume_zone::VolumeZone;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
 use crate::framework::{ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, Profile};
@@ -58,12 +64,9 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("NodeResourcesFit", |args| {
         Arc::new(node_resources_fit_of(args))
     }),
-    ("VolumeRestrictions", |_| {
-        not_yet("VolumeRestrictions", &[Unsupported::ExclusiveDisks])
-    }),
-    ("VolumeBinding", |_| {
-        not_yet("VolumeBinding", &[Unsupported::VolumeClaims])
-    }),
+    ("VolumeRestrictions", |_| Arc::new(VolumeRestrictions)),
+    ("VolumeBinding", |_| Arc::new(VolumeBinding)),
+    ("VolumeZone", |_| Arc::new(VolumeZone)),
     ("PodTopologySpread", |args| {
         Arc::new(pod_topology_spread_of(args))
     }),
@@ -87,7 +90,7 @@ const REGISTRY: &[(&str, Constructor)] = &[
 /// so that no pod of a group is placed as if it were alone. It is [`crate::gang`].
 const GANG_SCHEDULING: &str = "GangScheduling";
 
-/// The names under which [`NotYet`] refuses what is not supported.
+/// The names under which what is not supported is refused.
 const STAND_INS: &[&str] = &["VolumeRestrictions", "VolumeBinding", "DynamicResources"];
 
 fn not_yet(name: &'static str, refuses: &'static [Unsupported]) -> Arc<dyn Plugin> {

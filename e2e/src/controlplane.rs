@@ -291,11 +291,13 @@ impl ControlPlane {
             "--endpoint-reconciler-type=none".to_owned(),
         ];
         // New nodes would be tainted as not ready until a controller sees their conditions, pods be refused until a
-        // controller has made their service account, and deleted pod groups stay until a controller lets them go.
+        // controller has made their service account, and deleted claims, volumes and pod groups be kept until a
+        // controller lets them go.
         args.push(if self.options.controller_manager {
             "--disable-admission-plugins=TaintNodesByCondition".to_owned()
         } else {
-            "--disable-admission-plugins=TaintNodesByCondition,ServiceAccount,PodGroupProtection"
+            "--disable-admission-plugins=TaintNodesByCondition,ServiceAccount,StorageObjectInUseProtection,\
+             PodGroupProtection"
                 .to_owned()
         });
         if self.options.load {

@@ -21,4 +21,5 @@ mod restarts;
 mod spreading;
 mod twin_preemption;
 mod unsupported;
+mod volumes;
 mod wakeup;

@@ -94,15 +94,19 @@ async fn rights_are_exact() -> Result<()> {
 }
 
 /// What Berth can do without, by resource and kind.
-const OPTIONAL: [(&str, &str); 5] = [
+const OPTIONAL: [(&str, &str); 8] = [
     ("priorityclasses", "PriorityClass"),
     ("services", "Service"),
     ("replicationcontrollers", "ReplicationController"),
     ("replicasets", "ReplicaSet"),
     ("statefulsets", "StatefulSet"),
+    ("persistentvolumeclaims", "PersistentVolumeClaim"),
+    ("persistentvolumes", "PersistentVolume"),
+    ("storageclasses", "StorageClass"),
 ];
 
-/// Who may not list what only default spreading reads, or priority classes, schedules and is told.
+/// Who may not list what only default spreading reads, volumes or priority classes, schedules and is
+/// told.
 #[tokio::test]
 async fn some_rights_can_be_missing() -> Result<()> {
     let mut cluster = Cluster::with_options(Options::default()).await?;

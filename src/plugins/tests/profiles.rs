@@ -112,14 +112,18 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
         ..PlainNode::default()
     };
     cluster.upsert_node(node.model(1));
-    for (plugin, what) in [
-        ("VolumeBinding", Unsupported::VolumeClaims),
-        ("DynamicResources", Unsupported::ResourceClaims),
+    let asking = |what: Unsupported| PodShape {
+        unsupported: [what].into(),
+        ..PodShape::default()
+    };
+    let with_disk = PodShape {
+        exclusive_disks: true,
+        ..PodShape::default()
+    };
+    for (plugin, shape) in [
+        ("VolumeRestrictions", with_disk),
+        ("DynamicResources", asking(Unsupported::ResourceClaims)),
     ] {
-        let shape = PodShape {
-            unsupported: [what].into(),
-            ..PodShape::default()
-        };
         let refused = |profile: &Profile| {
             let mut evaluation = Evaluation::default();
             evaluation.filter(profile, &shape, &cluster);
