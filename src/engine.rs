@@ -13,11 +13,12 @@ mod gangs;
 mod nodes;
 mod nominator;
 mod outcomes;
+mod permits;
 mod volumes;
 mod waiting;
 mod waking;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,8 @@ pub struct Engine {
     by_uid: HashMap<Box<str>, PodKey>,
     nominator: Nominator,
     gangs: GangBook,
+    /// When some plugin has taken too long to permit which pod.
+    permit_limits: BTreeSet<(Time, PodKey)>,
     next_pod: u64,
     /// Effects whose outcome is awaited, and for which pod.
     awaited: FxHashMap<EffectId, Awaited>,
@@ -151,6 +154,7 @@ impl Engine {
             by_uid: HashMap::new(),
             nominator: Nominator::default(),
             gangs: GangBook::default(),
+            permit_limits: BTreeSet::new(),
             next_pod: 0,
             awaited: FxHashMap::default(),
             effects: Vec::new(),
@@ -175,6 +179,7 @@ impl Engine {
     pub fn run(&mut self, now: Time, budget: usize) -> Vec<Effect> {
         if self.synced {
             self.queue.tick(now);
+            self.expire_permits(now);
             for _ in 0..budget {
                 let Some(key) = self.queue.pop(now) else {
                     break;
@@ -217,7 +222,12 @@ impl Engine {
 
     /// When there may be something to decide without anything else happening.
     pub fn next_deadline(&self) -> Option<Time> {
-        let deadlines = [self.queue.next_deadline(), self.gangs.next_deadline()];
+        let permits = self.permit_limits.first().map(|(time, _)| *time);
+        let deadlines = [
+            self.queue.next_deadline(),
+            self.gangs.next_deadline(),
+            permits,
+        ];
         deadlines.into_iter().flatten().min()
     }
 

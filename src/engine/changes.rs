@@ -366,6 +366,7 @@ impl Engine {
                         info,
                         membership: membership.as_ref().map(|(named, _)| named.clone()),
                         placed: pod.placed,
+                        permission: None,
                         binding: None,
                     },
                 );
@@ -504,6 +505,7 @@ impl Engine {
 
     /// Forgets a pod that waits.
     pub(super) fn drop_waiting(&mut self, key: PodKey, now: Time) -> Option<Waiting> {
+        self.end_permission(key, now);
         self.unmark(key);
         self.queue.remove(key);
         self.nominator.remove(key);

@@ -147,25 +147,30 @@ impl Engine {
         Ok(choice)
     }
 
-    /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
+    /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object or let it
+    /// wait.
     fn commit(&mut self, key: PodKey, shape: &PodShape, choice: Choice, now: Time, started: f64) {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
         let state = &self.profiles[pod.profile];
-        let permitted = (state.profile).reserve_and_permit(shape, choice.node, &self.cluster);
-        if let Err((plugins, reason)) = permitted {
-            let mut counts = ReasonCounts::default();
-            counts.add(reason.into(), 1);
-            let reasons = counts.text().unwrap_or_default();
-            let message = format!("0/1 nodes are available: {reasons}.");
-            let failure = Failure {
-                clear_nomination: true,
-                ..Failure::rejected(message, plugins)
-            };
-            self.failed(key, now, started, failure);
-            return;
-        }
+        let permitted =
+            (state.profile).reserve_and_permit(&pod.reference, shape, choice.node, &self.cluster);
+        let waits = match permitted {
+            Ok(waits) => waits,
+            Err((plugins, reason)) => {
+                let mut counts = ReasonCounts::default();
+                counts.add(reason.into(), 1);
+                let reasons = counts.text().unwrap_or_default();
+                let message = format!("0/1 nodes are available: {reasons}.");
+                let failure = Failure {
+                    clear_nomination: true,
+                    ..Failure::rejected(message, plugins)
+                };
+                self.failed(key, now, started, failure);
+                return;
+            }
+        };
         let placed = self.cluster.assume(
             &pod.reference,
             pod.priority,
@@ -173,7 +178,11 @@ impl Engine {
             pod.peers,
             choice.node,
         );
-        self.send_bind(key, choice.node, placed, started);
+        if waits.is_empty() {
+            self.send_bind(key, choice.node, placed, started);
+        } else {
+            self.await_permission(key, (choice.node, placed), &waits, started, now);
+        }
     }
 
     /// Lets the bind of an assumed pod leave.

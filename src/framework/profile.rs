@@ -5,9 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Diagnosis, EventSet, Incoming, PermitAnswer, Plugin, PreFilterAnswer, Topic};
+use super::{
+    Diagnosis, EventSet, Incoming, PermitAnswer, PermitWait, Plugin, PreFilterAnswer, Topic,
+};
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
-use crate::model::PodShape;
+use crate::model::{PodRef, PodShape};
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -395,27 +397,34 @@ impl Profile {
         }
     }
 
-    /// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
+    /// Asks Reserve and Permit; what was reserved is given back when one of them refuses. Answers
+    /// the plugins that let the pod wait.
     ///
     /// # Errors
     ///
     /// Who refused, and why.
     pub fn reserve_and_permit(
         &self,
+        reference: &PodRef,
         pod: &PodShape,
         node: NodeId,
         cluster: &Cluster,
-    ) -> Result<(), (PluginSet, String)> {
+    ) -> Result<Vec<PermitWait>, (PluginSet, String)> {
+        let mut waits = Vec::new();
         let refused = self.reserve(pod, node, cluster).or_else(|| {
-            self.permits().find_map(|(index, plugin)| {
-                match plugin.permit()?.permit(pod, node, cluster) {
+            self.permits().find_map(|(plugin, point)| {
+                match point.permit()?.permit(reference, pod, node, cluster) {
                     PermitAnswer::Allow => None,
-                    PermitAnswer::Reject(reason) => Some((index, reason)),
+                    PermitAnswer::Reject(reason) => Some((plugin, reason)),
+                    PermitAnswer::Wait(limit) => {
+                        waits.push(PermitWait { plugin, limit });
+                        None
+                    }
                 }
             })
         });
         let Some((index, reason)) = refused else {
-            return Ok(());
+            return Ok(waits);
         };
         self.unreserve(pod, node, cluster);
         let mut plugins = PluginSet::default();

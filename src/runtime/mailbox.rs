@@ -9,6 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::engine::{Change, EffectId, Outcome};
+use crate::framework::Verdict;
 use crate::model::{ControllerKind, GroupRef};
 
 /// Which object a change is about. Pods are told apart by uid, because a pod that comes back under
@@ -33,13 +34,14 @@ pub(super) enum Subject {
 pub(super) struct Mail {
     pub(super) changes: IndexMap<Subject, Change>,
     pub(super) outcomes: Vec<(EffectId, Outcome)>,
+    pub(super) verdicts: Vec<Verdict>,
     /// Whether the engine shall decide nothing more.
     pub(super) stopping: bool,
 }
 
 impl Mail {
     fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.outcomes.is_empty()
+        self.changes.is_empty() && self.outcomes.is_empty() && self.verdicts.is_empty()
     }
 }
 
@@ -58,6 +60,11 @@ impl Mailbox {
 
     pub(super) fn outcome(&self, id: EffectId, outcome: Outcome) {
         self.lock().outcomes.push((id, outcome));
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn verdict(&self, verdict: Verdict) {
+        self.lock().verdicts.push(verdict);
         self.arrived.notify_one();
     }
 

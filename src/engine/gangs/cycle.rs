@@ -145,6 +145,7 @@ impl Engine {
     /// All binds of a gang leave together.
     fn gang_placed(&mut self, id: GangId, members: &[PodKey], plan: Plan, now: Time, started: f64) {
         self.gangs.page(id).room = None;
+        let held = plan.placed.iter().any(|placed| !placed.waits.is_empty());
         for placed in &plan.placed {
             let Some(&key) = members.get(placed.candidate) else {
                 continue;
@@ -154,7 +155,12 @@ impl Engine {
             };
             self.gangs.table.relocate(&uid, Place::Binding(key));
             self.queue.member_in_flight(key);
-            self.send_bind(key, placed.choice.node, placed.placed, started);
+            let on = (placed.choice.node, placed.placed);
+            if held {
+                self.await_permission(key, on, &placed.waits, started, now);
+            } else {
+                self.send_bind(key, on.0, on.1, started);
+            }
         }
         let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
             return;

@@ -4,7 +4,7 @@
 mod head;
 mod histories;
 mod invalid;
-mod scene;
+pub(super) mod scene;
 mod topology;
 mod unit;
 mod waiting;
