@@ -92,6 +92,40 @@ async fn berth_follows_group_apis_that_come_and_go() -> Result<()> {
     Ok(())
 }
 
+/// An API server that is starting does not know its custom resources yet, which is no word about them.
+#[tokio::test]
+async fn berth_keeps_groups_while_the_api_server_restarts() -> Result<()> {
+    let options = Options::default().with_pod_groups();
+    let mut cluster = Cluster::with_options(options).await?;
+    cluster.node(node("n1")).await?;
+    for api in PodGroupApi::CUSTOM {
+        api.install(cluster.control_plane())?;
+    }
+    for api in PodGroupApi::ALL {
+        api.create(&cluster, "g", 2).await?;
+        let first = pod(&format!("{}-0", api.group()));
+        cluster.pod(api.member(first, "g")).await?;
+    }
+    cluster.start_scheduler().await?;
+    for api in PodGroupApi::ALL {
+        cluster
+            .wait_unschedulable(&format!("{}-0", api.group()))
+            .await?;
+    }
+    for _ in 0..3 {
+        cluster.control_plane_mut().restart_apiserver().await?;
+    }
+    for api in PodGroupApi::ALL {
+        let name = format!("{}-1", api.group());
+        cluster.pod(api.member(pod(&name), "g")).await?;
+        cluster.wait_bound(&name).await?;
+    }
+    let said = said(&mut cluster)?;
+    let gone = said.iter().filter(|line| line.contains("no longer served"));
+    assert_eq!(gone.count(), 0, "{said:#?}");
+    Ok(())
+}
+
 /// How a group of three pods fares, of which one comes late and one is lost again.
 #[tokio::test]
 async fn berth_tells_groups_how_they_fare() -> Result<()> {
