@@ -13,6 +13,7 @@ mod gangs;
 mod nodes;
 mod nominator;
 mod outcomes;
+mod volumes;
 mod waiting;
 mod waking;
 
@@ -28,6 +29,7 @@ pub use effect::{
     About, Action, ConditionReason, Effect, EffectId, EventKind, GroupPhase, GroupStatus,
     ObjectEvent, Outcome, StatusPatch,
 };
+pub use volumes::VolumeChange;
 
 use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};

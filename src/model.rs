@@ -13,6 +13,7 @@ mod requests;
 mod selector;
 mod taint;
 mod time;
+mod volumes;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
 pub use group::{
@@ -32,3 +33,7 @@ pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resou
 pub use selector::{LabelSelector, Labels, PodSelector, label, labels};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
 pub use time::Time;
+pub use volumes::{
+    ClaimOwner, PLACE_LABELS, PersistentVolume, PodClaim, PodClaims, StorageClass, VolumeClaim,
+    VolumePlace,
+};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Annotations of pods and pod groups that say something about gangs.
+/// The keys of these annotations.
 pub mod annotation {
     /// Volcano: the pod's group.
     pub const VOLCANO_GROUP: &str = "scheduling.k8s.io/group-name";
@@ -21,6 +21,10 @@ pub mod annotation {
     pub const REQUIRED_TOPOLOGY: &str = "gang.berth.dev/required-topology";
     /// Node labels in one value of which the whole gang should be, the narrowest first, with commas.
     pub const PREFERRED_TOPOLOGY: &str = "gang.berth.dev/preferred-topology";
+    /// A claim: it was bound, and by whom is no matter.
+    pub const CLAIM_BOUND: &str = "pv.kubernetes.io/bind-completed";
+    /// A claim: its storage class, as it was written before there was a field for it.
+    pub const CLAIM_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
     /// All of them.
     pub(super) const READ: &[&str] = &[
@@ -31,6 +35,8 @@ pub mod annotation {
         KOORDINATOR_MIN,
         REQUIRED_TOPOLOGY,
         PREFERRED_TOPOLOGY,
+        CLAIM_BOUND,
+        CLAIM_CLASS,
     ];
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
-use super::Engine;
 use super::waiting::{Waiting, WaitingInfo};
 use super::waking::{EndedNomination, target_changes, topics};
+use super::{Engine, VolumeChange};
 use crate::api;
 use crate::cluster::{PeerId, PlacedRecord};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
@@ -55,6 +55,8 @@ pub enum Change {
     PodGroupGone(GroupRef),
     /// A group's object that could not be decoded, and why.
     PodGroupUnreadable(GroupRef, String),
+    /// Something about claims, volumes and storage classes.
+    Volumes(VolumeChange),
     /// A priority class as it is now.
     PriorityClass(Box<api::PriorityClass>),
     /// The priority class of this name is gone.
@@ -134,6 +136,7 @@ impl Engine {
             Change::PodGroupUnreadable(reference, reason) => {
                 self.unreadable_pod_group(reference, &reason, now);
             }
+            Change::Volumes(change) => self.volume_change(change, now),
             Change::PriorityClass(class) => {
                 self.priority_classes
                     .insert(class.metadata.name, class.value);

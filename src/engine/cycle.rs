@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, ObjectEvent, ProfileState};
-use crate::cluster::{Cluster, NodeId, PlacedId};
+use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
 use crate::model::{PodShape, Time};
 use crate::preemption::{self, Preemptor, Verdict};
@@ -19,7 +19,7 @@ impl Engine {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
-        let (profile, class) = (pod.profile, pod.class);
+        let (profile, class, peers) = (pod.profile, pod.class, pod.peers);
         if pod.terminating {
             self.skip_terminating(key, now);
             return;
@@ -28,14 +28,19 @@ impl Engine {
             self.failed(key, now, started, Failure::no_nodes());
             return;
         }
+        if let Some(text) = self.pod_behind_head(key) {
+            let failure = Failure::rejected(text, PluginSet::default());
+            self.failed(key, now, started, failure);
+            return;
+        }
         let Some((_, shape)) = self.classes.get(class) else {
             return;
         };
-        self.cluster.prepare(pod.peers);
+        self.cluster.prepare(peers);
         let shape = Arc::clone(shape);
         let incoming = Incoming {
             shape: &shape,
-            peers: pod.peers,
+            peers,
         };
         let mut evaluation = self.classes.lend(class);
         let choice = self.place(key, profile, incoming, &mut evaluation);

@@ -13,6 +13,7 @@ mod nominations;
 mod outcomes;
 mod owners;
 mod server;
+mod volumes;
 mod waking;
 mod wild;
 mod words;

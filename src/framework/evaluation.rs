@@ -36,8 +36,9 @@ struct RawColumn {
 
 /// The cached answers for one class of pods.
 ///
-/// What filters say of a node by itself is kept. From the first filter on that looks at other pods
-/// everything is asked anew each time: one pod placed changes the answers of whole domains. Nodes
+/// What filters say of a node by itself is kept. From the first filter on that looks further, at pods
+/// or volumes, everything is asked anew each time: one pod placed changes the answers of whole
+/// domains. Nodes
 /// with nominated pods are asked about once more with those, see [`Self::yield_to`].
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {

@@ -29,7 +29,7 @@ pub trait Plugin: Send + Sync {
         None
     }
 
-    /// Takes out nodes because of pods elsewhere.
+    /// Takes out nodes because of pods or volumes elsewhere.
     fn peer_filter(&self) -> Option<&dyn PeerFilter> {
         None
     }
@@ -193,7 +193,7 @@ pub trait Score {
     }
 }
 
-/// Takes out nodes because of pods elsewhere; asked anew for every decision.
+/// Takes out nodes because of pods or volumes elsewhere; asked anew for every decision.
 pub trait PeerFilter {
     /// What it says before any node is filtered.
     fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFilterAnswer;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Diagnosis, EventSet, Incoming, PermitAnswer, Plugin, PreFilterAnswer, Topic};
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
@@ -74,8 +75,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// What is done when no node was found.
     pub post_filter: PostFilter,
-    /// Whether pods of a group are placed together (GangScheduling); else as if each were alone.
-    pub gangs: bool,
+    /// How pods of a group are placed together (GangScheduling); None for each as if it were alone.
+    pub gangs: Option<GangPolicy>,
     plugins: Vec<Arc<dyn Plugin>>,
     pre_enqueues: Vec<PluginIndex>,
     pre_filters: Vec<PluginIndex>,
@@ -84,6 +85,22 @@ pub struct Profile {
     reserves: Vec<PluginIndex>,
     permits: Vec<PluginIndex>,
     events: Vec<EventSet>,
+}
+
+/// How gangs get their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GangPolicy {
+    /// After so long a gang that waits is served before all that is not of a higher priority and
+    /// asks for the same devices; None for never.
+    pub patience: Option<Duration>,
+}
+
+impl Default for GangPolicy {
+    fn default() -> Self {
+        Self {
+            patience: Some(Duration::from_secs(5 * 60)),
+        }
+    }
 }
 
 /// What is done when no node was found.
@@ -170,7 +187,7 @@ impl Profile {
         Self {
             name: name.into(),
             post_filter: PostFilter::default(),
-            gangs: true,
+            gangs: Some(GangPolicy::default()),
             plugins: Vec::new(),
             pre_enqueues: Vec::new(),
             pre_filters: Vec::new(),

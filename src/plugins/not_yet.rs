@@ -19,10 +19,6 @@ impl NotYet {
 
 const fn words(what: Unsupported) -> &'static str {
     match what {
-        Unsupported::VolumeClaims => "volumes that need binding (persistentVolumeClaim, ephemeral)",
-        Unsupported::ExclusiveDisks => {
-            "volumes that nodes cannot share (gcePersistentDisk, awsElasticBlockStore, iscsi, rbd)"
-        }
         Unsupported::ResourceClaims => "resource claims (spec.resourceClaims)",
     }
 }

@@ -22,6 +22,9 @@ pub(super) enum Subject {
     Service(Box<str>),
     Controller(ControllerKind, Box<str>),
     PodGroup(GroupRef),
+    Claim(Box<str>),
+    Volume(Box<str>),
+    StorageClass(Box<str>),
     Everything,
 }
 

@@ -18,8 +18,8 @@ use super::http::ReadyFlag;
 use super::lease::Leadership;
 use super::mailbox::Mailbox;
 use crate::api::{
-    Kind, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
-    StatefulSet, Watched,
+    Kind, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass, ReplicaSet,
+    ReplicationController, Service, StatefulSet, StorageClass, Watched,
 };
 use crate::model::Dialect;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
@@ -49,6 +49,21 @@ const WATCHED: &[WatchedKind] = &[
         PriorityClass::KIND,
         "watch-priorityclasses",
         start::<PriorityClass>,
+    ),
+    (
+        PersistentVolumeClaim::KIND,
+        "watch-persistentvolumeclaims",
+        start::<PersistentVolumeClaim>,
+    ),
+    (
+        PersistentVolume::KIND,
+        "watch-persistentvolumes",
+        start::<PersistentVolume>,
+    ),
+    (
+        StorageClass::KIND,
+        "watch-storageclasses",
+        start::<StorageClass>,
     ),
 ];
 

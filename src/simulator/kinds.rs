@@ -174,6 +174,29 @@ pub static KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        plural: "persistentvolumeclaims",
+        kind: "PersistentVolumeClaim",
+        short: &["pvc"],
+        status: true,
+        ..PLAIN
+    },
+    Kind {
+        plural: "persistentvolumes",
+        kind: "PersistentVolume",
+        short: &["pv"],
+        namespaced: false,
+        status: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "storage.k8s.io",
+        plural: "storageclasses",
+        kind: "StorageClass",
+        short: &["sc"],
+        namespaced: false,
+        ..PLAIN
+    },
+    Kind {
         group: "policy",
         plural: "poddisruptionbudgets",
         kind: "PodDisruptionBudget",

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accounting;
+mod gangs;
 mod gates;
 mod launcher;
 mod messages;
@@ -21,4 +22,5 @@ mod restarts;
 mod spreading;
 mod twin_preemption;
 mod unsupported;
+mod volumes;
 mod wakeup;

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use e2e::controlplane::process::TempDir;
 use e2e::controlplane::{SchedulerOptions, get};
+use e2e::groups::{PodGroupApi, kubectl};
 use e2e::harness::{Cluster, metric};
 use e2e::objects::{PodBuilder, node, pod};
-use e2e::pod_groups::{PodGroupApi, kubectl};
 use e2e::{Options, SchedulerKind};
 use http::Request;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -47,7 +47,7 @@ async fn rights_are_exact() -> Result<()> {
     let mut cluster = Cluster::with_options(options.with_pod_groups()).await?;
     let control_plane = cluster.control_plane();
     for api in PodGroupApi::CUSTOM {
-        api.install(control_plane)?;
+        api.install(control_plane).await?;
     }
     let deploy = deploy();
     kubectl(control_plane, &["apply", "-k", &deploy.to_string_lossy()])?;
@@ -108,25 +108,29 @@ fn is_discovery(asked: &log::Asked) -> bool {
 }
 
 /// What Berth can do without, by resource and kind.
-const OPTIONAL: [(&str, &str); 8] = [
+const OPTIONAL: [(&str, &str); 11] = [
     ("priorityclasses", "PriorityClass"),
     ("services", "Service"),
     ("replicationcontrollers", "ReplicationController"),
     ("replicasets", "ReplicaSet"),
     ("statefulsets", "StatefulSet"),
+    ("persistentvolumeclaims", "PersistentVolumeClaim"),
+    ("persistentvolumes", "PersistentVolume"),
+    ("storageclasses", "StorageClass"),
     ("podgroups", "PodGroup.scheduling.k8s.io"),
     ("podgroups", "PodGroup.scheduling.x-k8s.io"),
     ("podgroups", "PodGroup.scheduling.volcano.sh"),
 ];
 
-/// Who may not list what only default spreading reads, priority classes, or groups of pods, schedules and is told.
+/// Who may not list what only default spreading reads, volumes, priority classes or groups of pods, schedules and is
+/// told.
 #[tokio::test]
 async fn some_rights_can_be_missing() -> Result<()> {
     let options = Options::default().with_pod_groups();
     let mut cluster = Cluster::with_options(options).await?;
     let control_plane = cluster.control_plane();
     for api in PodGroupApi::CUSTOM {
-        api.install(control_plane)?;
+        api.install(control_plane).await?;
     }
     let deploy = deploy().to_string_lossy().into_owned();
     let made = ["create", "-k", &deploy, "--dry-run=client", "-o", "json"];

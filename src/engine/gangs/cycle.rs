@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::cluster::NodeId;
-use crate::engine::Engine;
+use crate::engine::{ConditionReason, Engine};
 use crate::framework::PluginSet;
 use crate::gang::{
     Candidate, CandidateClass, GangId, Place, Plan, Readiness, Refusal, Refused, Request, plan,
@@ -23,6 +23,15 @@ impl Engine {
             return;
         }
         let members: Vec<PodKey> = gang.pending().collect();
+        if let Some(text) = self.gang_behind_head(id, &members) {
+            self.queue.fail_gang(unit, now);
+            self.gangs.page(id).refusal = Some(text.as_str().into());
+            for &key in &members {
+                let text = text.as_str().into();
+                self.patch_condition(key, ConditionReason::Unschedulable, &text);
+            }
+            return;
+        }
         self.queue.gang_tried(members.iter().copied(), now);
         for &member in &members {
             self.unmark(member);

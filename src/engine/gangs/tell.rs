@@ -55,7 +55,8 @@ impl Engine {
             );
             self.group_event(id, EventKind::GangOverdue, note.into());
         }
-        self.watch_for_timeout(id, timeout);
+        self.find_head(now);
+        self.watch_for_timeout(id, timeout, now);
         self.tell_status(id, status);
     }
 
@@ -138,7 +139,9 @@ impl Engine {
             }
         }
         self.group_event(id, EventKind::FailedScheduling, texts.group.into());
-        self.gangs.page(id).refusal = Some(texts.status.into());
+        let page = self.gangs.page(id);
+        page.refusal = Some(texts.status.into());
+        page.hopeless = texts.hopeless;
         self.gangs.tell_at(id, now + super::SETTLE);
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Texts {
     pub(super) group: String,
     /// The same for its status.
     pub(super) status: String,
+    /// Whether it can never fit the nodes as they are.
+    pub(super) hopeless: bool,
 }
 
 /// Why a gang is not tried yet.
@@ -83,7 +85,7 @@ impl Engine {
             "minCount ({min}) cannot be satisfied: {scheduled} scheduled, {remaining} remaining"
         );
         let preemption = self.words_for_gang_preemption(members);
-        let story = self.story(gang, members, refused);
+        let (story, hopeless) = self.story(gang, members, refused);
         let key = |place: &usize| members.get(*place).copied();
         let mut texts = Vec::with_capacity(members.len());
         for fitted in refused.fitted.iter().filter_map(key) {
@@ -103,6 +105,7 @@ impl Engine {
             members: texts,
             group: first.unwrap_or_else(|| format!("{short}. {story}")),
             status: format!("{short}{preemption}. {story}"),
+            hopeless,
         }
     }
 
@@ -123,7 +126,9 @@ impl Engine {
     }
 
     /// `gang train/llama: 14 of 16 members fit; best domain rack=r11 lacks 2 nvidia.com/gpu`.
-    fn story(&self, gang: &Gang, members: &[PodKey], refused: &Refused) -> String {
+    ///
+    /// Also whether it can never fit the nodes as they are.
+    fn story(&self, gang: &Gang, members: &[PodKey], refused: &Refused) -> (String, bool) {
         let mut story = format!(
             "gang {}: {} of {} members fit",
             gang.reference,
@@ -149,10 +154,10 @@ impl Engine {
         if refused.fits_elsewhere {
             story.push_str("; without the topology constraint it fits now");
         }
-        if let Some(never) = never {
+        if let Some(never) = &never {
             let _ = write!(story, "; {never}");
         }
-        story
+        (story, never.is_some())
     }
 
     /// What the members that do not fit lack: devices before cpu and memory.

@@ -1,10 +1,10 @@
 //! The kinds that are watched, as sources of changes.
 
 use crate::api::{
-    Kind, Meta, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
-    StatefulSet,
+    Kind, Meta, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass,
+    ReplicaSet, ReplicationController, Service, StatefulSet, StorageClass,
 };
-use crate::engine::Change;
+use crate::engine::{Change, VolumeChange};
 use crate::model::ControllerKind;
 use crate::runtime::mailbox::Subject;
 
@@ -215,6 +215,72 @@ impl Source for StatefulSet {
 
     fn unreadable(_: &Meta, _: String) -> Option<Change> {
         None
+    }
+}
+
+impl Source for PersistentVolumeClaim {
+    const WITHOUT: Option<&'static str> = Some("pods with claims are not placed");
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Claim(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Volumes(VolumeChange::Claim(Box::new(self)))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::Volumes(VolumeChange::ClaimGone(namespace, name))
+    }
+
+    fn unreadable(meta: &Meta, _: String) -> Option<Change> {
+        Some(Self::gone(path(meta)))
+    }
+}
+
+impl Source for PersistentVolume {
+    const WITHOUT: Option<&'static str> = Some("pods with claims are not placed");
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Volume(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Volumes(VolumeChange::Volume(Box::new(self)))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::Volumes(VolumeChange::VolumeGone(identity))
+    }
+
+    fn unreadable(meta: &Meta, _: String) -> Option<Change> {
+        Some(Self::gone(meta.name.clone()))
+    }
+}
+
+impl Source for StorageClass {
+    const WITHOUT: Option<&'static str> =
+        Some("claims that wait for a pod are taken to wait for a volume");
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::StorageClass(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Volumes(VolumeChange::StorageClass(Box::new(self)))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::Volumes(VolumeChange::StorageClassGone(identity))
+    }
+
+    fn unreadable(meta: &Meta, _: String) -> Option<Change> {
+        Some(Self::gone(meta.name.clone()))
     }
 }
 
