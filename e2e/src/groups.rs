@@ -1,6 +1,8 @@
 //! Pod groups: how clusters come to have those that are not Kubernetes' own, and objects for which the client library
 //! has no types.
 
+mod api;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -12,6 +14,7 @@ use serde_json::Value;
 
 use crate::ControlPlane;
 use crate::harness::{Cluster, LIMIT};
+pub use api::PodGroupApi;
 
 /// The kinds of objects that describe groups of pods: apiVersion and plural.
 pub const KINDS: [(&str, &str); 4] = [
@@ -44,6 +47,9 @@ pub fn kubectl(control_plane: &ControlPlane, args: &[&str]) -> Result<String> {
             "--kubeconfig={}",
             control_plane.kubeconfig().display()
         ))
+        // What it finds out about a server is gone with the server.
+        .arg("--cache-dir")
+        .arg(control_plane.directory().join("kubectl"))
         .args(args)
         .output()
         .context("cannot run kubectl")?;
