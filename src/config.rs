@@ -7,7 +7,7 @@
 mod affinity;
 mod args;
 mod duration;
-mod labels;
+pub(crate) mod labels;
 mod leader_election;
 mod plugins;
 mod points;

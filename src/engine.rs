@@ -31,10 +31,14 @@ pub use effect::{
 
 use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};
+use crate::gang::GangId;
 use crate::model::Time;
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
-use crate::telemetry::metrics::{AttemptResult, Metrics, ProfileMetrics, SchedulingMetrics};
+use crate::telemetry::metrics::{
+    AttemptResult, GangMetrics, GangResult, Metrics, ProfileMetrics, SchedulingMetrics,
+};
 use classes::ClassTable;
+use gangs::GangBook;
 use nominator::Nominator;
 use waiting::Waiting;
 
@@ -69,6 +73,7 @@ struct ProfileState {
 enum Awaited {
     Bind(PodKey),
     Status(PodKey),
+    Group(GangId),
 }
 
 /// The scheduler's state and what it does with it.
@@ -82,6 +87,7 @@ pub struct Engine {
     pods: FxHashMap<PodKey, Waiting>,
     by_uid: HashMap<Box<str>, PodKey>,
     nominator: Nominator,
+    gangs: GangBook,
     next_pod: u64,
     /// Effects whose outcome is awaited, and for which pod.
     awaited: FxHashMap<EffectId, Awaited>,
@@ -93,6 +99,7 @@ pub struct Engine {
     seed: u64,
     stopwatch: Stopwatch,
     metrics: SchedulingMetrics,
+    gang_metrics: GangMetrics,
     events: events::EventCounters,
     hints: waking::HintTimes,
     explained: explain::Explained,
@@ -141,6 +148,7 @@ impl Engine {
             pods: FxHashMap::default(),
             by_uid: HashMap::new(),
             nominator: Nominator::default(),
+            gangs: GangBook::default(),
             next_pod: 0,
             awaited: FxHashMap::default(),
             effects: Vec::new(),
@@ -151,6 +159,7 @@ impl Engine {
             seed: setup.seed,
             stopwatch: setup.stopwatch,
             metrics: setup.metrics.scheduling(),
+            gang_metrics: setup.metrics.gangs(),
             events: events::EventCounters::new(Arc::clone(&setup.metrics)),
             hints: waking::HintTimes::new(Arc::clone(&setup.metrics)),
             explained: explain::Explained::default(),
@@ -168,8 +177,12 @@ impl Engine {
                 let Some(key) = self.queue.pop(now) else {
                     break;
                 };
-                self.attempt(key, now);
+                match self.gangs.table.of_unit(key) {
+                    Some(gang) => self.attempt_gang(gang, key, now),
+                    None => self.attempt(key, now),
+                }
             }
+            self.tell_gangs(now);
         }
         self.audit_counters(now);
         self.queue.report();
@@ -202,7 +215,8 @@ impl Engine {
 
     /// When there may be something to decide without anything else happening.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.queue.next_deadline()
+        let deadlines = [self.queue.next_deadline(), self.gangs.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// How many effects have not been answered yet.
@@ -242,6 +256,27 @@ impl Engine {
             self.profiles[pod.profile]
                 .metrics
                 .attempt(AttemptResult::Error, (self.stopwatch)() - started);
+            self.queue.fail(key, now);
+        }
+    }
+
+    /// A gang's cycle, whose panic ends only the attempt as well.
+    fn attempt_gang(&mut self, gang: GangId, key: PodKey, now: Time) {
+        let started = (self.stopwatch)();
+        let result = catch_unwind(AssertUnwindSafe(|| self.gang_cycle(gang, now, started)));
+        if result.is_err() {
+            self.cluster.recover();
+            self.metrics.cycle_panicked();
+            if let Some(gang) = self.gangs.table.get(gang) {
+                tracing::error!(gang = %gang.reference, "deciding this gang panicked; it is tried again later");
+                for member in gang.pending() {
+                    if let Some(pod) = self.pods.get(&member) {
+                        self.classes.reset(pod.class);
+                    }
+                }
+            }
+            let took = (self.stopwatch)() - started;
+            self.gang_metrics.attempt(GangResult::Error, took);
             self.queue.fail(key, now);
         }
     }

@@ -17,7 +17,7 @@ pub use plugin::{
     PreFilter, PreFilterAnswer, Reserve, Score,
 };
 pub use profile::{
-    ExtensionPoint, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
+    ExtensionPoint, GangPolicy, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
 };
 pub use topics::Topic;
 

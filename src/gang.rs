@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 pub use counts::Counts;
 pub use member::{Member, Place};
-pub use placement::{Candidate, CandidateClass, Need, Placed, Plan, Refusal, Refused, plan, slots};
+pub use placement::{
+    Candidate, CandidateClass, Need, Placed, Plan, Refusal, Refused, Request, plan,
+};
 pub use readiness::{Invalid, Readiness, Waits};
 
 use crate::model::{Dialect, GangTopology, GroupRef, PodGroup};
@@ -93,6 +95,11 @@ impl Gang {
         self.members.iter().map(|(uid, member)| (&**uid, member))
     }
 
+    /// The member with this uid.
+    pub fn member(&self, uid: &str) -> Option<&Member> {
+        self.members.get(uid)
+    }
+
     /// The pods that can be tried now.
     pub fn pending(&self) -> impl Iterator<Item = PodKey> {
         self.members.values().filter_map(Member::pending)
@@ -105,6 +112,11 @@ impl Gang {
     pub fn satisfied(&self) -> bool {
         let live = self.counts.live() > 0;
         live && (self.met || !self.reference.dialect.has_object())
+    }
+
+    /// Whether enough of its members ran together once, as far as anything tells.
+    pub fn was_met(&self) -> bool {
+        self.met
     }
 
     /// How many more members must be placed together, at least 1, and of which roles.

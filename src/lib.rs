@@ -13,6 +13,7 @@ pub mod runtime;
 pub mod simulator;
 
 pub mod engine;
+pub mod gang;
 pub mod queue;
 
 pub mod preemption;

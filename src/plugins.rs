@@ -1,6 +1,7 @@
 //! The plugins, one file each, with kube-scheduler's names.
 
 mod balanced_allocation;
+mod extended_resource_avoidance;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;
@@ -17,10 +18,12 @@ mod taint_toleration;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use extended_resource_avoidance::ExtendedResourceAvoidance;
 pub use image_locality::ImageLocality;
 pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
@@ -30,14 +33,14 @@ pub use node_ports::NodePorts;
 pub use node_resources_fit::{NodeResourcesFit, ScoringStrategy, ShapePoint};
 pub use node_unschedulable::NodeUnschedulable;
 pub use not_yet::NotYet;
-pub use pod_topology_spread::{DefaultConstraint, PodTopologySpread};
+pub use pod_topology_spread::PodTopologySpread;
 pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
-use crate::framework::{ExtensionPoint, Plugin, PluginIndex, PostFilter, Profile};
-use crate::model::{PreferredTerm, RequiredTerms, Unsupported};
+use crate::framework::{ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, Profile};
+use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint, Unsupported};
 
 /// Makes a plugin, by its arguments if there are some.
 type Constructor = fn(Option<&Args>) -> Arc<dyn Plugin>;
@@ -75,6 +78,9 @@ const REGISTRY: &[(&str, Constructor)] = &[
     }),
     ("ImageLocality", |_| Arc::new(ImageLocality)),
     ("NodeDeclaredFeatures", |_| Arc::new(NodeDeclaredFeatures)),
+    ("ExtendedResourceAvoidance", |_| {
+        Arc::new(ExtendedResourceAvoidance)
+    }),
 ];
 
 /// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
@@ -97,10 +103,18 @@ fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
     };
     NodeAffinity::new(
         added.required.as_ref().map(RequiredTerms::configured),
-        (added.preferred.iter())
-            .filter_map(PreferredTerm::configured)
-            .collect(),
+        PreferredTerm::configured(&added.preferred).into(),
     )
+}
+
+fn gang_policy_of(args: Option<&Args>) -> GangPolicy {
+    let Some(Args::GangScheduling(args)) = args else {
+        return GangPolicy::default();
+    };
+    let patience = u64::try_from(args.head_of_line_patience.0).unwrap_or(0);
+    GangPolicy {
+        patience: (args.head_of_line_reservation).then_some(Duration::from_nanos(patience)),
+    }
 }
 
 fn weights(resources: &[ResourceSpec]) -> Vec<ResourceWeight> {
@@ -171,10 +185,11 @@ fn pod_topology_spread_of(args: Option<&Args>) -> PodTopologySpread {
     };
     PodTopologySpread::with_defaults(
         defaults
-            .map(|one| DefaultConstraint {
+            .map(|one| SpreadConstraint {
                 hard: one.when_unsatisfiable == "DoNotSchedule",
                 max_skew: one.max_skew.into(),
                 topology_key: one.topology_key.as_str().into(),
+                selector: LabelSelector::Nothing,
                 min_domains: one.min_domains.unwrap_or(1).into(),
                 honor_affinity: honors(&one.node_affinity_policy, true),
                 honor_taints: honors(&one.node_taints_policy, false),
@@ -246,7 +261,8 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
             profile.enable(index, ExtensionPoint::PreFilter);
         }
     }
-    profile.gangs = !config.plugins.multi_point.disables(GANG_SCHEDULING);
+    profile.gangs = (!config.plugins.multi_point.disables(GANG_SCHEDULING))
+        .then(|| gang_policy_of(config.args(GANG_SCHEDULING)));
     let post_filters = at(Point::PostFilter);
     profile.post_filter = if post_filters.is_empty() {
         PostFilter::Nothing
@@ -264,9 +280,9 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
 /// The default plugins in kube-scheduler's order, each with its score weight (0 where it does not
 /// score). Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 pub fn defaults() -> Vec<(Arc<dyn Plugin>, i64)> {
-    let made = REGISTRY.iter().map(|(name, make)| {
-        let weight = config::known(name).and_then(|known| known.default_weight);
-        (make(None), weight.unwrap_or(0).into())
+    let made = REGISTRY.iter().filter_map(|(name, make)| {
+        let weight = config::known(name)?.default_weight?;
+        Some((make(None), weight.into()))
     });
     made.collect()
 }

@@ -5,6 +5,7 @@
 //! pods that would get the same answer, and of those groups alone that listen to what happened.
 
 mod entry;
+mod gangs;
 mod groups;
 mod metrics;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 pub use entry::{ClassId, PodKey, QueuedPod, State};
+pub use gangs::Listener;
 pub use groups::WaitGroup;
 pub use metrics::Cause;
 
@@ -151,8 +153,8 @@ impl SchedulingQueue {
         }
     }
 
-    /// The pod's requirements changed; it stays where it is. `peers` and `topics` are those of
-    /// [`Self::reject`].
+    /// The pod's requirements changed; it stays where it is, but that a member of a gang listens for
+    /// it no longer. `peers` and `topics` are those of [`Self::reject`].
     pub fn set_class(
         &mut self,
         key: PodKey,
@@ -164,6 +166,7 @@ impl SchedulingQueue {
             return;
         };
         self.leave(key);
+        self.leave_gang(key);
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.class = class;
             pod.peers = peers;
@@ -177,6 +180,7 @@ impl SchedulingQueue {
     /// Takes a pod out for good.
     pub fn remove(&mut self, key: PodKey) -> Option<QueuedPod> {
         self.leave(key);
+        self.leave_gang(key);
         self.pods.remove(&key)
     }
 
@@ -203,8 +207,9 @@ impl SchedulingQueue {
     /// The plugins that rejected the pod the last time, which are then forgotten.
     pub fn take_rejectors(&mut self, key: PodKey) -> PluginSet {
         match self.pods.get_mut(&key) {
-            Some(pod) if pod.state != State::Unschedulable => std::mem::take(&mut pod.rejectors),
-            Some(pod) => pod.rejectors,
+            // It is filed under them.
+            Some(pod) if pod.state == State::Unschedulable || pod.listens => pod.rejectors,
+            Some(pod) => std::mem::take(&mut pod.rejectors),
             None => PluginSet::default(),
         }
     }
@@ -259,6 +264,16 @@ impl SchedulingQueue {
         self.counters
             .incoming(Place::Backoff, Cause::ScheduleAttemptFailure);
         self.enter(key, State::ErrorBackoff(until));
+    }
+
+    /// What a pod or gang waited for that failed is over: it is tried again without waiting.
+    pub fn retry(&mut self, key: PodKey) {
+        let failed =
+            (self.pods.get(&key)).filter(|pod| matches!(pod.state, State::ErrorBackoff(_)));
+        if let Some(timestamp) = failed.map(|pod| pod.timestamp) {
+            self.leave(key);
+            self.activate(key, Cause::BackoffComplete, timestamp);
+        }
     }
 
     // === Waking ===
@@ -343,6 +358,10 @@ impl SchedulingQueue {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
+        if let Some(gang) = pod.gang {
+            self.wake_gang(gang, cause);
+            return;
+        }
         let until = pod.backoff_until(&backoff);
         let waits = until > pod.timestamp;
         self.leave(key);
@@ -383,7 +402,7 @@ impl SchedulingQueue {
                 self.gated.insert(key);
             }
             // Those come by [`Self::wait`].
-            State::Unschedulable | State::InFlight => {}
+            State::Unschedulable | State::InFlight | State::WithGang => {}
         }
     }
 
@@ -409,13 +428,14 @@ impl SchedulingQueue {
             State::ErrorBackoff(until) => {
                 self.error_backoff.remove(&(until, key));
             }
+            State::Unschedulable if pod.since.is_some() => self.stop_listening(key),
             State::Unschedulable => {
                 self.unschedulable.remove(key, &pod.group());
             }
             State::Gated => {
                 self.gated.remove(&key);
             }
-            State::InFlight => {}
+            State::InFlight | State::WithGang => {}
         }
     }
 }

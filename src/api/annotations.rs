@@ -1,6 +1,5 @@
 //! The annotations that are read, and no others: some tools keep whole objects in one.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -76,9 +75,9 @@ impl<'de> Visitor<'de> for Wanted {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Annotations, M::Error> {
         let mut held = Vec::new();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match annotation::READ.iter().find(|wanted| **wanted == key) {
-                Some(&key) => held.push((key, map.next_value()?)),
+        while let Some(Key(key)) = map.next_key()? {
+            match key {
+                Some(key) => held.push((key, map.next_value()?)),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -87,3 +86,28 @@ impl<'de> Visitor<'de> for Wanted {
         Ok(Annotations(held))
     }
 }
+
+/// The key of an annotation, if it is one that is read; nothing is kept of any other.
+struct Key(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the key of an annotation")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key, E> {
+                let mut read = annotation::READ.iter();
+                Ok(Key(read.find(|wanted| **wanted == text).copied()))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;

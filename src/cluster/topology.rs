@@ -203,11 +203,7 @@ impl Topology {
         let mut moves = Vec::new();
         for (index, key) in self.keys.iter_mut().enumerate() {
             let value = model.and_then(|model| model.label(&key.name));
-            // The borrow of the name ends before the column is written.
-            let went = match value.map(Box::<str>::from) {
-                Some(value) => key.set(node, Some(&value)),
-                None => key.set(node, None),
-            };
+            let went = key.set(node, value);
             moves.extend(went.map(|went| (KeyId(index as u32), went)));
         }
         moves

@@ -88,8 +88,7 @@ impl NodeSelector {
         let mut fields = reader.fields()?;
         let terms = fields.each("nodeSelectorTerms", |reader| {
             let mut fields = reader.fields()?;
-            let term = NodeTerm::read(&mut fields);
-            term.check(&fields.path, fields.problems);
+            let term = NodeTerm::read(&mut fields, true);
             fields.finish();
             Some(term)
         });
@@ -105,11 +104,8 @@ impl PreferredTerm {
         let weight = weight.unwrap_or(0);
         let mut preference = NodeTerm::default();
         if let Some(mut inner) = fields.get("preference").and_then(Reader::fields) {
-            preference = NodeTerm::read(&mut inner);
             // One that weighs nothing is not looked at.
-            if weight != 0 {
-                preference.check(&inner.path, inner.problems);
-            }
+            preference = NodeTerm::read(&mut inner, weight != 0);
             inner.finish();
         }
         fields.finish();
@@ -118,36 +114,41 @@ impl PreferredTerm {
 }
 
 impl NodeTerm {
-    fn read(fields: &mut Fields<'_>) -> Self {
+    fn read(fields: &mut Fields<'_>, checked: bool) -> Self {
+        let mut list = |name, check: Check| {
+            let check = checked.then_some(check);
+            fields.each(name, |reader| NodeRequirement::read(reader, check))
+        };
         Self {
-            match_expressions: fields.each("matchExpressions", NodeRequirement::read),
-            match_fields: fields.each("matchFields", NodeRequirement::read),
-        }
-    }
-
-    fn check(&self, path: &str, problems: &Problems) {
-        for (place, one) in self.match_expressions.iter().enumerate() {
-            one.check_label(&format!("{path}.matchExpressions[{place}]"), problems);
-        }
-        for (place, one) in self.match_fields.iter().enumerate() {
-            one.check_field(&format!("{path}.matchFields[{place}]"), problems);
+            match_expressions: list("matchExpressions", NodeRequirement::check_label),
+            match_fields: list("matchFields", NodeRequirement::check_field),
         }
     }
 }
 
+/// Says what is wrong with a requirement, given its path and those of its values.
+type Check = fn(&NodeRequirement, &str, &[String], &Problems);
+
 impl NodeRequirement {
-    fn read(reader: Reader<'_>) -> Option<Self> {
+    fn read(reader: Reader<'_>, check: Option<Check>) -> Option<Self> {
         let mut fields = reader.fields()?;
+        let key = fields.text("key").unwrap_or_default();
+        let operator = fields.text("operator").unwrap_or_default();
+        let values = fields.each("values", |one| Some((one.path.clone(), one.text()?)));
+        let (paths, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
         let requirement = Self {
-            key: fields.text("key").unwrap_or_default(),
-            operator: fields.text("operator").unwrap_or_default(),
-            values: fields.texts("values"),
+            key,
+            operator,
+            values,
         };
+        if let Some(check) = check {
+            check(&requirement, &fields.path, &paths, fields.problems);
+        }
         fields.finish();
         Some(requirement)
     }
 
-    fn check_label(&self, path: &str, problems: &Problems) {
+    fn check_label(&self, path: &str, values_at: &[String], problems: &Problems) {
         const OPERATORS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
         if !OPERATORS.contains(&self.operator.as_str()) {
             problems.unsupported(&format!("{path}.operator"), &self.operator, OPERATORS);
@@ -173,25 +174,25 @@ impl NodeRequirement {
                     let why = "for 'Gt', 'Lt' operators, exactly one value is required";
                     problems.invalid(&values, shown(), why);
                 }
-                for (place, value) in self.values.iter().enumerate() {
+                for (path, value) in values_at.iter().zip(&self.values) {
                     if value.parse::<i64>().is_err() {
                         let why = "for 'Gt', 'Lt' operators, the value must be an integer";
-                        problems.invalid(&format!("{values}[{place}]"), value.clone(), why);
+                        problems.invalid(path, value.clone(), why);
                     }
                 }
             }
             _ => {}
         }
-        for (place, value) in self.values.iter().enumerate() {
+        for (path, value) in values_at.iter().zip(&self.values) {
             let wrong = labels::value_problems(value);
             if !wrong.is_empty() {
-                let path = format!("{values}[{place}][{}]", self.key);
+                let path = format!("{path}[{}]", self.key);
                 problems.invalid(&path, value.clone(), &wrong.join("; "));
             }
         }
     }
 
-    fn check_field(&self, path: &str, problems: &Problems) {
+    fn check_field(&self, path: &str, _: &[String], problems: &Problems) {
         const OPERATORS: &[&str] = &["In", "NotIn"];
         if !OPERATORS.contains(&self.operator.as_str()) {
             problems.unsupported(&format!("{path}.operator"), &self.operator, OPERATORS);

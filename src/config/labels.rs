@@ -31,7 +31,7 @@ fn is_subdomain(text: &str) -> bool {
 }
 
 /// What is wrong with a key of a label, or with the name of a resource.
-pub(super) fn key_problems(key: &str) -> Vec<String> {
+pub(crate) fn key_problems(key: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let (prefix, name) = match key.split_once('/') {
         Some((_, rest)) if rest.contains('/') => {
@@ -69,7 +69,7 @@ pub(super) fn key_problems(key: &str) -> Vec<String> {
 }
 
 /// What is wrong with a value of a label.
-pub(super) fn value_problems(value: &str) -> Vec<String> {
+pub(crate) fn value_problems(value: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if value.len() > NAME_LIMIT {
         problems.push(format!("must be no more than {NAME_LIMIT} bytes"));

@@ -318,13 +318,16 @@ fn profile(fields: &mut Fields<'_>, single: bool, remarks: &Problems) -> (Profil
     let sort = own.at(Point::QueueSort);
     let plugins = own.over(&Plugins::defaults());
     check_expansion(&plugins, &plugins_path, &name, problems);
-    let mut plugin_config = fields.each("pluginConfig", |reader| plugin_config(reader, remarks));
-    for (place, one) in plugin_config.iter().enumerate() {
-        if (plugin_config.iter().take(place)).any(|other| other.name == one.name) {
-            let path = format!("{}[{place}]", fields.path_of("pluginConfig"));
+    let mut names: Vec<String> = Vec::new();
+    let mut plugin_config = fields.each("pluginConfig", |reader| {
+        let path = reader.path.clone();
+        let one = plugin_config(reader, remarks)?;
+        if names.contains(&one.name) {
             problems.duplicate(&path, &one.name);
         }
-    }
+        names.push(one.name.clone());
+        Some(one)
+    });
     complete(&plugins, &mut plugin_config);
     let profile = Profile {
         scheduler_name: name,

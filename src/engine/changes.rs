@@ -11,9 +11,10 @@ use super::waking::{EndedNomination, target_changes, topics};
 use crate::api;
 use crate::cluster::{PeerId, PlacedRecord};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
+use crate::gang::{Member, Place};
 use crate::model::{
-    CompiledPod, ControllerKind, Dialect, GroupRef, LabelSelector, Labels, NodeModel, PlacedPod,
-    PodGroup, PodPeers, Requests, Requirement, Time, WaitingPod, labels,
+    CompiledPod, ControllerKind, Dialect, GroupRef, LabelSelector, Labels, Membership, NodeModel,
+    PlacedPod, PodGroup, PodPeers, Requests, Requirement, Time, WaitingPod, labels,
 };
 use crate::queue::{Cause, PodKey, State};
 
@@ -131,7 +132,7 @@ impl Engine {
             }
             Change::PodGroupGone(reference) => self.pod_group_gone(&reference, now),
             Change::PodGroupUnreadable(reference, reason) => {
-                self.unreadable_pod_group(&reference, reason, now);
+                self.unreadable_pod_group(reference, &reason, now);
             }
             Change::PriorityClass(class) => {
                 self.priority_classes
@@ -193,7 +194,7 @@ impl Engine {
 
     /// Forgets a pod that will not be placed any more.
     pub(super) fn give_up(&mut self, key: PodKey, now: Time) {
-        if let Some(pod) = self.drop_waiting(key)
+        if let Some(pod) = self.drop_waiting(key, now)
             && let Some(ended) = pod.nomination()
         {
             self.nomination_ended(&ended, now);
@@ -230,13 +231,15 @@ impl Engine {
             return;
         }
         let old = self.cluster.confirm(&pod);
+        let running = pod.running;
+        self.watch_member(&pod, Place::Bound { running }, now);
         // A bind of ours that is still unanswered is counted and reported when the answer comes.
         if let Some(&key) = self.by_uid.get(uid) {
             let binding = self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut());
             match (binding, self.cluster.placed_by_uid(uid)) {
                 (Some(binding), Some(id)) => binding.placed = id,
                 _ => {
-                    self.drop_waiting(key);
+                    self.drop_waiting(key, now);
                 }
             }
         }
@@ -294,6 +297,7 @@ impl Engine {
     fn pod_gone(&mut self, uid: &str, now: Time) {
         self.readable_pod(uid, now);
         self.leave_alone(uid, now);
+        self.discharge(uid, now);
         if let Some(id) = self.cluster.placed_by_uid(uid) {
             self.free(id, now);
         }
@@ -311,14 +315,22 @@ impl Engine {
             .profiles
             .iter()
             .position(|state| *state.profile.name == *pod.scheduler_name);
-        let (Some(profile), Some(waiting)) = (profile, pod.waiting) else {
+        let Some(profile) = profile else {
+            self.watch_member(&pod, Place::Elsewhere, now);
+            return;
+        };
+        let member = self
+            .heeded(profile, pod.membership.as_ref())
+            .map(|membership| Member::new(&pod, membership, Place::Elsewhere));
+        let Some(waiting) = pod.waiting else {
             return;
         };
         match self.by_uid.get(&pod.reference.uid) {
             Some(&key) => {
                 let (version, terminating) = (pod.version, pod.terminating);
                 let held = (waiting, pod.placed, pod.peers);
-                self.update_waiting(key, version, terminating, held, now);
+                let membership = pod.membership.zip(member);
+                self.update_waiting(key, version, terminating, held, membership, now);
             }
             // The watch is behind: the pod was seen bound already.
             None if self.cluster.placed_by_uid(&pod.reference.uid).is_some() => {}
@@ -335,6 +347,8 @@ impl Engine {
                 let peers = self.cluster.adopt(&pod.peers);
                 self.by_uid.insert(pod.reference.uid.clone(), key);
                 let hasher = BuildHasherDefault::<FxHasher>::default();
+                let uid = pod.reference.uid.clone();
+                let membership = pod.membership.zip(member);
                 self.pods.insert(
                     key,
                     Waiting {
@@ -347,11 +361,17 @@ impl Engine {
                         priority: pod.priority,
                         terminating: pod.terminating,
                         info,
+                        membership: membership.as_ref().map(|(named, _)| named.clone()),
                         placed: pod.placed,
                         binding: None,
                     },
                 );
-                self.queue.add(key, pod.priority, class, held_by, now);
+                match membership {
+                    None => self.queue.add(key, pod.priority, class, held_by, now),
+                    Some((named, member)) => {
+                        self.join_gang(key, &uid, (&named, member), held_by, now);
+                    }
+                }
             }
         }
     }
@@ -376,6 +396,7 @@ impl Engine {
         version: u64,
         terminating: bool,
         (waiting, placed, peers): (WaitingPod, PlacedPod, PodPeers),
+        membership: Option<(Membership, Member)>,
         now: Time,
     ) {
         let Some(held) = self.pods.get_mut(&key) else {
@@ -434,11 +455,14 @@ impl Engine {
         if !binding {
             (self.nominator).update(key, &old_info.nominated_node, &waiting.nominated_node);
         }
-        if was_gated && !gated {
-            self.queue
-                .ungate(key, Cause::Event(EventKind::TargetPodGatesEliminated), now);
-        } else {
-            self.wake_itself(key, &changes, old, now);
+        let changed = changes != [EventKind::TargetPodUpdate];
+        if !self.update_member(key, membership, changed, now) {
+            if was_gated && !gated {
+                let cause = Cause::Event(EventKind::TargetPodGatesEliminated);
+                self.queue.ungate(key, cause, now);
+            } else {
+                self.wake_itself(key, &changes, old, now);
+            }
         }
         if let Some(ended) = ended.filter(|ended| !binding && !ended.node.is_empty()) {
             self.nomination_ended(&ended, now);
@@ -476,7 +500,7 @@ impl Engine {
     }
 
     /// Forgets a pod that waits.
-    pub(super) fn drop_waiting(&mut self, key: PodKey) -> Option<Waiting> {
+    pub(super) fn drop_waiting(&mut self, key: PodKey, now: Time) -> Option<Waiting> {
         self.unmark(key);
         self.queue.remove(key);
         self.nominator.remove(key);
@@ -484,6 +508,7 @@ impl Engine {
         self.by_uid.remove(&pod.reference.uid);
         self.classes.leave(pod.class);
         self.cluster.dismiss(pod.peers);
+        self.discharge_waiting(key, &pod.reference.uid, now);
         Some(pod)
     }
 }

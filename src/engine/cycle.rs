@@ -6,10 +6,8 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, ObjectEvent, ProfileState};
-use crate::cluster::{Cluster, NodeId};
-use crate::framework::{
-    Choice, Evaluation, Incoming, PermitAnswer, PluginSet, PostFilter, Profile, ReasonCounts,
-};
+use crate::cluster::{NodeId, PlacedId};
+use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
 use crate::model::{PodShape, Time};
 use crate::preemption::{self, Preemptor, Verdict};
 use crate::queue::PodKey;
@@ -21,7 +19,7 @@ impl Engine {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
-        let (profile, class) = (pod.profile, pod.class);
+        let (profile, class, peers) = (pod.profile, pod.class, pod.peers);
         if pod.terminating {
             self.skip_terminating(key, now);
             return;
@@ -30,40 +28,49 @@ impl Engine {
             self.failed(key, now, started, Failure::no_nodes());
             return;
         }
+        if let Some(text) = self.pod_behind_head(key) {
+            let failure = Failure::rejected(text, PluginSet::default());
+            self.failed(key, now, started, failure);
+            return;
+        }
         let Some((_, shape)) = self.classes.get(class) else {
             return;
         };
-        self.cluster.prepare(pod.peers);
+        self.cluster.prepare(peers);
         let shape = Arc::clone(shape);
         let incoming = Incoming {
             shape: &shape,
-            peers: pod.peers,
+            peers,
         };
         let mut evaluation = self.classes.lend(class);
         let choice = self.place(key, profile, incoming, &mut evaluation);
         self.metrics.algorithm((self.stopwatch)() - started);
         match choice {
-            Some(choice) => {
+            Ok(Some(choice)) => {
                 self.explain(profile, incoming, &evaluation, choice);
                 self.classes.give_back(class, evaluation);
                 self.commit(key, &shape, choice, now, started);
             }
-            None => {
+            Ok(None) => {
                 let failure = self.unschedulable(key, profile, incoming, &evaluation);
                 self.classes.give_back(class, evaluation);
                 self.failed(key, now, started, failure);
             }
+            Err(error) => {
+                self.classes.give_back(class, evaluation);
+                self.failed(key, now, started, Failure::error(error));
+            }
         }
     }
 
-    /// Finds the best node.
+    /// Finds the best node; an error when a plugin cannot read the pod.
     fn place(
         &mut self,
         key: PodKey,
         profile: usize,
         incoming: Incoming<'_>,
         evaluation: &mut Evaluation,
-    ) -> Option<Choice> {
+    ) -> Result<Option<Choice>, String> {
         let Self {
             cluster,
             pods,
@@ -72,23 +79,30 @@ impl Engine {
             stopwatch,
             ..
         } = self;
-        let pod = pods.get(&key)?;
+        let Some(pod) = pods.get(&key) else {
+            return Ok(None);
+        };
         let state = &profiles[profile];
-        let nominated = nominator.before(key, pod.priority, pods, cluster);
+        let nominated = nominator.before(|other| other == key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
         let own = cluster.node_id(&pod.info.nominated_node);
         if let Some(node) = own
             && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
         {
-            return Some(Choice {
+            return Ok(Some(Choice {
                 node,
                 total: 0,
                 feasible: 1,
-            });
+            }));
         }
         let begin = stopwatch();
         evaluation.filter(&state.profile, incoming, cluster);
+        if let Some(error) = evaluation.error() {
+            let took = stopwatch() - begin;
+            (state.metrics).extension_point(ExtensionPoint::PreFilter, Status::Error, took);
+            return Err(error.to_owned());
+        }
         evaluation.yield_to(&state.profile, incoming, cluster, &nominated);
         let filtered = stopwatch();
         let found = !evaluation.feasible().is_empty();
@@ -106,25 +120,31 @@ impl Engine {
                 let profile = &state.profile;
                 evaluation.refuse_own_nomination(profile, incoming, cluster, node, &nominated);
             }
-            return None;
+            return Ok(None);
         }
         let choice = if evaluation.feasible().is_at_most(1) {
-            let node = evaluation.feasible().iter().next()?;
-            Some(Choice {
+            (evaluation.feasible().iter().next()).map(|node| Choice {
                 node,
                 total: 0,
                 feasible: 1,
             })
         } else {
             evaluation.score(&state.profile, incoming, cluster);
-            count_scores(state, incoming, cluster);
+            if let Some(error) = evaluation.error() {
+                let took = stopwatch() - filtered;
+                (state.metrics).extension_point(ExtensionPoint::PreScore, Status::Error, took);
+                return Err(error.to_owned());
+            }
+            for index in evaluation.scored().iter() {
+                state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
+            }
             evaluation.choose(cluster, pod.hash ^ self.seed)
         };
         let scored = stopwatch();
         state
             .metrics
             .extension_point(ExtensionPoint::Score, Status::Success, scored - filtered);
-        choice
+        Ok(choice)
     }
 
     /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
@@ -133,8 +153,8 @@ impl Engine {
             return;
         };
         let state = &self.profiles[pod.profile];
-        if let Some((plugins, reason)) = refused(&state.profile, shape, choice.node, &self.cluster)
-        {
+        let permitted = (state.profile).reserve_and_permit(shape, choice.node, &self.cluster);
+        if let Err((plugins, reason)) = permitted {
             let mut counts = ReasonCounts::default();
             counts.add(reason.into(), 1);
             let reasons = counts.text().unwrap_or_default();
@@ -146,15 +166,23 @@ impl Engine {
             self.failed(key, now, started, failure);
             return;
         }
-        let node: Arc<str> = self.cluster.node_name(choice.node).into();
-        let reference = Arc::clone(&pod.reference);
         let placed = self.cluster.assume(
-            &reference,
+            &pod.reference,
             pod.priority,
             &pod.placed,
             pod.peers,
             choice.node,
         );
+        self.send_bind(key, choice.node, placed, started);
+    }
+
+    /// Lets the bind of an assumed pod leave.
+    pub(super) fn send_bind(&mut self, key: PodKey, node: NodeId, placed: PlacedId, started: f64) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let node: Arc<str> = self.cluster.node_name(node).into();
+        let reference = Arc::clone(&pod.reference);
         let sent = (self.stopwatch)();
         let id = self.effect(
             reference,
@@ -205,7 +233,12 @@ impl Engine {
                 pod: incoming,
                 priority: pod.priority,
                 never_preempts: pod.info.never_preempts,
-                nominated: &self.nominator.before(key, pod.priority, pods, cluster),
+                nominated: &self.nominator.before(
+                    |other| other == key,
+                    pod.priority,
+                    pods,
+                    cluster,
+                ),
             };
             let verdict = preemption::explain(cluster, &state.profile, preemptor, evaluation);
             self.metrics.preemption_attempt();
@@ -254,55 +287,9 @@ impl Engine {
     }
 }
 
-/// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
-fn refused(
-    profile: &Profile,
-    shape: &PodShape,
-    node: NodeId,
-    cluster: &Cluster,
-) -> Option<(PluginSet, String)> {
-    let mut answer = None;
-    for (index, plugin) in profile.reserves() {
-        if let Some(Err(reason)) = plugin
-            .reserve()
-            .map(|point| point.reserve(shape, node, cluster))
-        {
-            answer = Some((index, reason));
-            break;
-        }
-    }
-    if answer.is_none() {
-        answer = profile.permits().find_map(|(index, plugin)| {
-            match plugin.permit()?.permit(shape, node, cluster) {
-                PermitAnswer::Allow => None,
-                PermitAnswer::Reject(reason) => Some((index, reason)),
-            }
-        });
-    }
-    let (index, reason) = answer?;
-    for (_, plugin) in profile.reserves().rev() {
-        if let Some(point) = plugin.reserve() {
-            point.unreserve(shape, node, cluster);
-        }
-    }
-    let mut plugins = PluginSet::default();
-    plugins.insert(index);
-    Some((plugins, reason))
-}
-
 fn count_filters(state: &ProfileState, skipped: PluginSet) {
     let asked = state.profile.filters().map(|(index, _)| index);
     for index in asked.filter(|index| !skipped.contains(*index)) {
         state.plugins[index.index()].evaluated(ExtensionPoint::Filter, 1);
-    }
-}
-
-fn count_scores(state: &ProfileState, pod: Incoming<'_>, cluster: &Cluster) {
-    for (index, plugin, _) in state.profile.scores() {
-        let by_itself = plugin.score().is_some_and(|score| !score.skips(pod.shape));
-        let by_peers = || (plugin.peer_score()).is_some_and(|score| !score.skips(pod, cluster));
-        if by_itself || by_peers() {
-            state.plugins[index.index()].evaluated(ExtensionPoint::Score, 1);
-        }
     }
 }

@@ -66,10 +66,14 @@ impl Engine {
         for plugin in failure.rejectors.iter() {
             state.plugins[plugin.index()].unschedulable(1);
         }
-        let peers = state.profile.known_to_others(failure.rejectors, pod.peers);
-        (self.queue).reject(key, failure.rejectors, peers, now, |group| {
-            topics(&self.profiles, &self.classes, &self.cluster, group)
-        });
+        // A member of a gang waits with it, see `member_failed`.
+        let in_gang = (self.queue.get(key)).is_some_and(|queued| queued.gang.is_some());
+        if !in_gang {
+            let peers = state.profile.known_to_others(failure.rejectors, pod.peers);
+            (self.queue).reject(key, failure.rejectors, peers, now, |group| {
+                topics(&self.profiles, &self.classes, &self.cluster, group)
+            });
+        }
 
         if failure.clear_nomination {
             self.nominator.remove(key);
@@ -111,6 +115,9 @@ impl Engine {
         if news {
             let id = self.effect(reference, Action::PatchStatus(patch));
             self.awaited.insert(id, Awaited::Status(key));
+        }
+        if in_gang {
+            self.member_failed(key, now);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Nodes that change.
 
 use super::Engine;
-use crate::framework::{ClusterEvent, node_changes};
+use crate::framework::{ClusterEvent, EventKind, node_changes};
 use crate::model::{NodeModel, Time};
 
 impl Engine {
@@ -10,10 +10,16 @@ impl Engine {
             return;
         };
         match (&change.old, &change.new) {
-            (None, Some(new)) => self.wake(&ClusterEvent::NodeAdd(new), now),
+            (None, Some(new)) => {
+                self.wake(&ClusterEvent::NodeAdd(new), now);
+                self.wake_gangs_by_topology(EventKind::NodeAdd);
+            }
             (Some(old), Some(new)) => {
                 for kind in node_changes(old, new) {
                     self.wake(&ClusterEvent::NodeUpdate(kind, old, new), now);
+                    if kind == EventKind::NodeLabel {
+                        self.wake_gangs_by_topology(kind);
+                    }
                 }
             }
             _ => {}

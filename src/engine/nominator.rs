@@ -51,18 +51,18 @@ impl Nominator {
         }
     }
 
-    /// The pods that this one has to yield to: others of its priority or a higher one. Nodes that
-    /// take no pods are left out.
+    /// The pods that one of this priority has to yield to, or a gang: others of its priority or a
+    /// higher one. Nodes that take no pods are left out.
     pub(super) fn before<'a>(
         &self,
-        pod: PodKey,
+        itself: impl Fn(PodKey) -> bool,
         priority: i32,
         pods: &'a FxHashMap<PodKey, Waiting>,
         cluster: &Cluster,
     ) -> Nominations<'a> {
         let others = |nominated: &[PodKey]| {
             (nominated.iter())
-                .filter(|&&other| other != pod)
+                .filter(|&&other| !itself(other))
                 .filter_map(|other| pods.get(other))
                 .filter(|other| other.priority >= priority)
                 .map(|other| Nominated {

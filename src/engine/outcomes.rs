@@ -21,6 +21,11 @@ impl Engine {
                     pod.info.condition = None;
                 }
             }
+            Some(Awaited::Group(gang)) => {
+                if let Outcome::Failed(_) = outcome {
+                    self.group_status_failed(gang);
+                }
+            }
             None => {}
         }
     }
@@ -36,7 +41,7 @@ impl Engine {
             }
             Outcome::PodGone | Outcome::Failed(_) => {
                 self.forget(binding.placed, now);
-                self.drop_waiting(key);
+                self.drop_waiting(key, now);
             }
         }
     }
@@ -71,8 +76,9 @@ impl Engine {
             note: format!("Successfully assigned {reference} to {}", binding.node).into(),
             resource_version: pod.version,
         };
+        self.member_bound(key, now);
         self.effect(reference, Action::Emit(event));
-        self.drop_waiting(key);
+        self.drop_waiting(key, now);
     }
 
     fn bind_failed(&mut self, key: PodKey, binding: &Binding, text: &str, now: Time) {
@@ -93,7 +99,7 @@ impl Engine {
                     .metrics
                     .attempt(AttemptResult::Error, took);
             }
-            self.drop_waiting(key);
+            self.drop_waiting(key, now);
             return;
         }
         let message = format!("running Bind plugin \"DefaultBinder\": {text}");

@@ -5,7 +5,9 @@
     clippy::indexing_slicing
 )]
 
+mod errors;
 mod extension_points;
+mod gangs;
 mod histories;
 mod nominations;
 mod outcomes;
@@ -64,10 +66,13 @@ impl Engine {
     pub(crate) fn audit(&self) {
         self.queue.audit();
         self.cluster.audit();
+        self.gangs.table.audit();
+        let gangs =
+            (self.gangs.table.iter()).filter(|(_, gang)| self.queue.get(gang.unit).is_some());
         assert_eq!(
             self.queue.len(),
-            self.pods.len(),
-            "one entry per waiting pod"
+            self.pods.len() + gangs.count(),
+            "one entry per waiting pod and per gang that may be tried"
         );
         assert_eq!(self.by_uid.len(), self.pods.len());
         self.nominator

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::waking::EndedNomination;
 use crate::cluster::{PeerId, PlacedId};
-use crate::model::{PlacedPod, PodCondition, PodRef};
+use crate::model::{Membership, PlacedPod, PodCondition, PodRef};
 use crate::queue::ClassId;
 
 /// What the engine keeps of a pod until it is bound.
@@ -19,6 +19,8 @@ pub(super) struct Waiting {
     pub(super) priority: i32,
     pub(super) terminating: bool,
     pub(super) info: WaitingInfo,
+    /// The group that it names.
+    pub(super) membership: Option<Membership>,
     pub(super) placed: PlacedPod,
     /// A hash of the uid, which decides between equal scores.
     pub(super) hash: u64,

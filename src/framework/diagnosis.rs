@@ -157,9 +157,22 @@ impl Diagnosis {
 
     /// How many nodes have which reason.
     pub fn count(&self) -> ReasonCounts {
+        self.count_in(None)
+    }
+
+    /// The same, of these nodes only.
+    pub fn count_in(&self, nodes: Option<&NodeSet>) -> ReasonCounts {
         let mut counts = ReasonCounts::default();
         for entry in &self.entries {
-            counts.add(entry.reason.text(), entry.nodes.len());
+            let count = match nodes {
+                None => entry.nodes.len(),
+                Some(nodes) => {
+                    let mut both = entry.nodes.clone();
+                    both.intersect(nodes);
+                    both.len()
+                }
+            };
+            counts.add(entry.reason.text(), count);
         }
         counts
     }

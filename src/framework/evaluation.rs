@@ -8,8 +8,8 @@ mod yielding;
 
 use super::profile::{Narrowed, PreFiltered};
 use super::{
-    Diagnosis, Incoming, Normalize, PeerScore, PluginIndex, PluginSet, PreFilterRejection, Profile,
-    Reason, ReasonCounts,
+    Diagnosis, Incoming, Normalize, PluginIndex, PluginSet, PreFilterRejection, Profile, Reason,
+    ReasonCounts,
 };
 use crate::cluster::{Cluster, LogPosition, NodeId, NodeSet};
 use crate::model::PodShape;
@@ -44,6 +44,7 @@ pub struct Evaluation {
     position: Option<LogPosition>,
     narrowed: Option<Narrowed>,
     rejection: Option<PreFilterRejection>,
+    error: Option<String>,
     skipped: PluginSet,
     /// How many of the profile's filters have kept answers.
     kept: usize,
@@ -67,6 +68,8 @@ pub struct Evaluation {
     /// Weighted sum of the scores by other pods, by node index; stale unless `scored_anew`.
     anew_scores: Vec<i64>,
     scored_anew: bool,
+    /// The plugins that had something to say when the nodes were scored last.
+    scored: PluginSet,
     scratch: Vec<i64>,
     /// How many nodes were filtered, ever: what a decision costs, whatever the machine.
     touched: u64,
@@ -78,6 +81,7 @@ impl Evaluation {
         self.position = None;
         self.narrowed = None;
         self.rejection = None;
+        self.error = None;
         self.skipped = PluginSet::default();
         self.kept = 0;
         self.left_by_kept.clear();
@@ -102,14 +106,18 @@ impl Evaluation {
         let pod = pod.into();
         let (narrowed, skipped) = match profile.pre_filter(pod, cluster) {
             PreFiltered::Rejected(rejection) => {
-                *self = Self {
-                    rejection: Some(rejection),
-                    ..Self::default()
-                };
+                *self = Self::default();
+                self.rejection = Some(rejection);
+                return;
+            }
+            PreFiltered::Failed(error) => {
+                *self = Self::default();
+                self.error = Some(error);
                 return;
             }
             PreFiltered::Nodes { narrowed, skipped } => (narrowed, skipped),
         };
+        self.error = None;
         let kept = profile.kept_filters(skipped);
         let last = profile.filters.len();
         self.filter_kept(profile, pod, cluster, (narrowed, skipped), kept);
@@ -214,6 +222,16 @@ impl Evaluation {
         &self.feasible
     }
 
+    /// The nodes that the kept filters let pass, whatever was left out since. Current after
+    /// [`Self::filter`].
+    pub fn kept_feasible(&self) -> &NodeSet {
+        if self.reduced {
+            &self.left_by_kept
+        } else {
+            &self.feasible
+        }
+    }
+
     /// The nodes that filters rejected.
     pub fn rejected(&self) -> NodeSet {
         let mut rejected = self.diagnosis.rejected().clone();
@@ -239,9 +257,20 @@ impl Evaluation {
         self.rejection.as_ref()
     }
 
+    /// What went wrong if a plugin cannot read the pod, so that nothing else that is said of it
+    /// holds. Current after [`Self::filter`] and again after [`Self::score`].
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
     /// The plugins whose Filter has nothing to say about the pod.
     pub fn skipped(&self) -> PluginSet {
         self.skipped
+    }
+
+    /// The plugins that had something to say when the nodes were scored last.
+    pub fn scored(&self) -> PluginSet {
+        self.scored
     }
 
     /// How many nodes were filtered so far.
@@ -264,6 +293,11 @@ impl Evaluation {
         cluster: &Cluster,
     ) {
         let pod = pod.into();
+        self.scored = PluginSet::default();
+        if let Err(error) = profile.pre_score(pod, cluster) {
+            self.error = Some(error);
+            return;
+        }
         let slots = cluster.node_slots();
         if self.fixed.len() < slots {
             self.fixed.resize(slots, 0);
@@ -271,13 +305,19 @@ impl Evaluation {
         }
         self.score_kept(profile, pod.shape, cluster);
         self.scored_anew = false;
-        for (weight, score) in peer_scores(profile, pod, cluster) {
+        for &(index, weight) in &profile.scores {
+            let Some(score) = profile.plugin(index).peer_score() else {
+                continue;
+            };
+            if !score.score(pod, cluster, &self.feasible, &mut self.scratch) {
+                continue;
+            }
+            self.scored.insert(index);
             if !self.scored_anew {
                 self.anew_scores.resize(slots, 0);
                 self.anew_scores.fill(0);
                 self.scored_anew = true;
             }
-            score.score(pod, cluster, &self.feasible, &mut self.scratch);
             for node in self.feasible.iter() {
                 self.anew_scores[node.index()] += weight * self.scratch[node.index()];
             }
@@ -296,7 +336,8 @@ impl Evaluation {
             self.epochs = vec![0; scores().count()];
             self.raw.clear();
         }
-        for (held, (_, _, score)) in self.epochs.iter_mut().zip(scores()) {
+        for (held, (index, _, score)) in self.epochs.iter_mut().zip(scores()) {
+            self.scored.insert(index);
             let epoch = score.epoch(pod, cluster);
             moved |= *held != epoch;
             *held = epoch;
@@ -418,11 +459,8 @@ impl Evaluation {
             .filter_map(|&(index, weight)| {
                 let plugin = profile.plugin(index);
                 if let Some(score) = plugin.peer_score() {
-                    if score.skips(pod, cluster) {
-                        return None;
-                    }
-                    score.score(pod, cluster, &self.feasible, &mut column);
-                    return Some((index, weight * column[node.index()]));
+                    let scored = score.score(pod, cluster, &self.feasible, &mut column);
+                    return scored.then(|| (index, weight * column[node.index()]));
                 }
                 let score = plugin.score()?;
                 if score.skips(pod.shape) {
@@ -468,13 +506,23 @@ impl Evaluation {
     /// The text after `0/N nodes are available:` up to what PostFilter adds. Source:
     /// `framework.FitError.Error`.
     pub fn reasons(&self, profile: &Profile, cluster: &Cluster) -> Option<String> {
+        self.reasons_in(None, profile, cluster)
+    }
+
+    /// The same, of these nodes only.
+    pub fn reasons_in(
+        &self,
+        nodes: Option<&NodeSet>,
+        profile: &Profile,
+        cluster: &Cluster,
+    ) -> Option<String> {
         if let Some(rejection) = &self.rejection {
             return Some(rejection.message.clone());
         }
-        let mut counts: ReasonCounts = self.kept_diagnosis().count();
-        counts.extend(self.anew.count());
+        let mut counts: ReasonCounts = self.kept_diagnosis().count_in(nodes);
+        counts.extend(self.anew.count_in(nodes));
         if let Some(narrowed) = &self.narrowed {
-            let mut outside = cluster.nodes().clone();
+            let mut outside = nodes.unwrap_or(cluster.nodes()).clone();
             outside.subtract(&narrowed.nodes);
             outside.subtract(&self.yielded);
             let names = profile.names(narrowed.plugins);
@@ -491,18 +539,6 @@ impl Evaluation {
         let kept = (!self.yielded.contains(node)).then(|| self.diagnosis.reasons_for(node));
         (kept.into_iter().flatten()).chain(self.anew.reasons_for(node))
     }
-}
-
-/// The scores by other pods that have something to say of this pod, with their weights.
-fn peer_scores<'a>(
-    profile: &'a Profile,
-    pod: Incoming<'a>,
-    cluster: &'a Cluster,
-) -> impl Iterator<Item = (i64, &'a dyn PeerScore)> {
-    profile.scores.iter().filter_map(move |&(index, weight)| {
-        let score = profile.plugin(index).peer_score()?;
-        (!score.skips(pod, cluster)).then_some((weight, score))
-    })
 }
 
 /// The finaliser of splitmix64: every bit of the input reaches every bit of the output.

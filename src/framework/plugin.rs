@@ -111,6 +111,8 @@ pub enum PreFilterAnswer {
     Narrow(NodeSet),
     /// No node comes into question, whatever happens to other pods.
     Reject(String),
+    /// The plugin cannot read the pod. That is no refusal: the attempt fails.
+    Error(String),
 }
 
 /// Looks at the pod once before any node is filtered.
@@ -129,6 +131,13 @@ pub trait Filter {
     /// Removes from `left` what must go and says why. The work must be in proportion to `left` or to
     /// an index, since sets of one node are asked about all the time.
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis);
+
+    /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
+    /// most. `nodes` are such as this filter lets pass. A number that is too large costs time; one
+    /// that is too small would refuse gangs that fit.
+    fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+        let _ = (pod, cluster, nodes, column);
+    }
 }
 
 /// How raw scores become scores of 0 to 100 over the feasible nodes.
@@ -163,6 +172,12 @@ pub trait Score {
         false
     }
 
+    /// Why the plugin cannot read the pod (PreScore answers Error), so that the attempt fails.
+    fn fault(&self, pod: &PodShape) -> Option<String> {
+        let _ = pod;
+        None
+    }
+
     /// Writes a raw score for each node of `nodes` into `column`, by node index.
     fn score(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]);
 
@@ -191,12 +206,23 @@ pub trait PeerFilter {
 
 /// Rates nodes by pods elsewhere; asked anew for every decision.
 pub trait PeerScore {
-    /// Whether the plugin has nothing to say about the pod (PreScore answers Skip).
-    fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool;
+    /// Why the plugin cannot read the pod (PreScore answers Error), so that the attempt fails.
+    fn fault(&self, pod: Incoming<'_>, cluster: &Cluster) -> Option<String> {
+        let _ = (pod, cluster);
+        None
+    }
 
     /// Writes the score, 0 to 100, of each node of `feasible` into `column`, by node index.
-    /// `feasible` is all nodes that were left, so that the plugin normalises itself.
-    fn score(&self, pod: Incoming<'_>, cluster: &Cluster, feasible: &NodeSet, column: &mut [i64]);
+    /// `feasible` is all nodes that were left, so that the plugin normalises itself. Answers
+    /// whether it had something to say about the pod; if not (PreScore answers Skip), `column` is
+    /// not to be read.
+    fn score(
+        &self,
+        pod: Incoming<'_>,
+        cluster: &Cluster,
+        feasible: &NodeSet,
+        column: &mut [i64],
+    ) -> bool;
 }
 
 /// Books what a decision takes outside the cluster's own columns.

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Diagnosis, EventSet, Incoming, Plugin, PreFilterAnswer, Topic};
-use crate::cluster::{Cluster, NodeSet, PeerId};
+use super::{Diagnosis, EventSet, Incoming, PermitAnswer, Plugin, PreFilterAnswer, Topic};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
+use crate::model::PodShape;
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,8 +75,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// What is done when no node was found.
     pub post_filter: PostFilter,
-    /// Whether pods of a group are placed together (GangScheduling); else as if each were alone.
-    pub gangs: bool,
+    /// How pods of a group are placed together (GangScheduling); None for each as if it were alone.
+    pub gangs: Option<GangPolicy>,
     plugins: Vec<Arc<dyn Plugin>>,
     pre_enqueues: Vec<PluginIndex>,
     pre_filters: Vec<PluginIndex>,
@@ -83,6 +85,22 @@ pub struct Profile {
     reserves: Vec<PluginIndex>,
     permits: Vec<PluginIndex>,
     events: Vec<EventSet>,
+}
+
+/// How gangs get their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GangPolicy {
+    /// After so long a gang that waits is served before all that is not of a higher priority and
+    /// asks for the same devices; None for never.
+    pub patience: Option<Duration>,
+}
+
+impl Default for GangPolicy {
+    fn default() -> Self {
+        Self {
+            patience: Some(Duration::from_secs(5 * 60)),
+        }
+    }
 }
 
 /// What is done when no node was found.
@@ -120,6 +138,8 @@ pub(super) enum PreFiltered {
     },
     /// No node comes into question.
     Rejected(PreFilterRejection),
+    /// A plugin cannot read the pod.
+    Failed(String),
 }
 
 /// Nodes that are left after narrowing, and by whom.
@@ -167,7 +187,7 @@ impl Profile {
         Self {
             name: name.into(),
             post_filter: PostFilter::default(),
-            gangs: true,
+            gangs: Some(GangPolicy::default()),
             plugins: Vec::new(),
             pre_enqueues: Vec::new(),
             pre_filters: Vec::new(),
@@ -323,6 +343,11 @@ impl Profile {
                     plugins.insert(index);
                     return PreFiltered::Rejected(PreFilterRejection { plugins, message });
                 }
+                PreFilterAnswer::Error(fault) => {
+                    let name = plugin.name();
+                    let error = format!("running PreFilter plugin {name:?}: {fault}");
+                    return PreFiltered::Failed(error);
+                }
                 PreFilterAnswer::Narrow(nodes) => {
                     let all = narrowed.get_or_insert_with(|| Narrowed {
                         nodes: nodes.clone(),
@@ -336,6 +361,20 @@ impl Profile {
         PreFiltered::Nodes { narrowed, skipped }
     }
 
+    /// The error of the first plugin that cannot read the pod to score nodes for it. Source:
+    /// `framework/runtime.RunPreScorePlugins`.
+    pub(super) fn pre_score(&self, pod: Incoming<'_>, cluster: &Cluster) -> Result<(), String> {
+        for (_, plugin, _) in self.scores() {
+            let by_itself = plugin.score().and_then(|score| score.fault(pod.shape));
+            let by_peers = || plugin.peer_score()?.fault(pod, cluster);
+            if let Some(fault) = by_itself.or_else(by_peers) {
+                let name = plugin.name();
+                return Err(format!("running PreScore plugin {name:?}: {fault}"));
+            }
+        }
+        Ok(())
+    }
+
     /// How many of the filters can keep their answers until a node changes: those before the first
     /// that looks at other pods and is not skipped.
     pub(super) fn kept_filters(&self, skipped: PluginSet) -> usize {
@@ -344,6 +383,65 @@ impl Profile {
         };
         let kept = self.filters.iter().position(looks_further);
         kept.unwrap_or(self.filters.len())
+    }
+
+    /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
+    /// most, see [`super::Filter::room`].
+    pub fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+        for &index in &self.filters {
+            if let Some(filter) = self.plugin(index).filter() {
+                filter.room(pod, cluster, nodes, column);
+            }
+        }
+    }
+
+    /// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
+    ///
+    /// # Errors
+    ///
+    /// Who refused, and why.
+    pub fn reserve_and_permit(
+        &self,
+        pod: &PodShape,
+        node: NodeId,
+        cluster: &Cluster,
+    ) -> Result<(), (PluginSet, String)> {
+        let refused = self.reserve(pod, node, cluster).or_else(|| {
+            self.permits().find_map(|(index, plugin)| {
+                match plugin.permit()?.permit(pod, node, cluster) {
+                    PermitAnswer::Allow => None,
+                    PermitAnswer::Reject(reason) => Some((index, reason)),
+                }
+            })
+        });
+        let Some((index, reason)) = refused else {
+            return Ok(());
+        };
+        self.unreserve(pod, node, cluster);
+        let mut plugins = PluginSet::default();
+        plugins.insert(index);
+        Err((plugins, reason))
+    }
+
+    fn reserve(
+        &self,
+        pod: &PodShape,
+        node: NodeId,
+        cluster: &Cluster,
+    ) -> Option<(PluginIndex, String)> {
+        self.reserves().find_map(|(index, plugin)| {
+            let answer = plugin.reserve()?.reserve(pod, node, cluster);
+            Some((index, answer.err()?))
+        })
+    }
+
+    /// Gives back what was reserved, in the reverse order.
+    pub fn unreserve(&self, pod: &PodShape, node: NodeId, cluster: &Cluster) {
+        for (_, plugin) in self.reserves().rev() {
+            if let Some(point) = plugin.reserve() {
+                point.unreserve(pod, node, cluster);
+            }
+        }
     }
 
     /// Runs these of the filters over `left`, in order.

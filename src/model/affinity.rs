@@ -1,6 +1,8 @@
 //! Node selectors and node affinity, as component-helpers `scheduling/corev1/nodeaffinity`.
 
-use super::label_syntax;
+use std::fmt::Arguments;
+
+use super::label_syntax::{self, go_integer, listed, together};
 use crate::{api, config};
 
 /// Labels of one node, by key.
@@ -26,6 +28,24 @@ pub enum Operator {
     Gt,
     /// The label, as an integer, is less.
     Lt,
+}
+
+impl Operator {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "In" => Self::In,
+            "NotIn" => Self::NotIn,
+            "Exists" => Self::Exists,
+            "DoesNotExist" => Self::DoesNotExist,
+            "Gt" => Self::Gt,
+            "Lt" => Self::Lt,
+            _ => return None,
+        })
+    }
+}
+
+fn unsupported(place: Arguments<'_>, operator: &str, known: &str) -> String {
+    format!("{place}operator: Unsupported value: {operator:?}: supported values: {known}")
 }
 
 /// One requirement on a label.
@@ -55,44 +75,47 @@ impl Requirement {
     ///
     /// # Errors
     ///
-    /// Upstream's text when the operator does not exist or does not go with the values.
+    /// Upstream's text when it cannot be read. Source: `metav1.LabelSelectorAsSelector`.
     pub(super) fn of_labels(requirement: &api::Requirement) -> Result<Self, String> {
-        label_syntax::check(&requirement.key, &requirement.operator, &requirement.values)?;
-        Self::compile(requirement).ok_or_else(|| {
-            format!(
-                "{:?} is not a valid label selector operator",
-                requirement.operator
-            )
-        })
+        let operator = Operator::named(&requirement.operator)
+            .filter(|operator| !matches!(operator, Operator::Gt | Operator::Lt))
+            .ok_or_else(|| {
+                let operator = &requirement.operator;
+                format!("{operator:?} is not a valid label selector operator")
+            })?;
+        let read = Self::read(operator, requirement, format_args!(""));
+        read.map_err(|faults| together(faults).unwrap_or_default())
     }
 
-    /// None when upstream's parser would refuse it.
-    fn compile(requirement: &api::Requirement) -> Option<Self> {
-        let operator = match &*requirement.operator {
-            "In" => Operator::In,
-            "NotIn" => Operator::NotIn,
-            "Exists" => Operator::Exists,
-            "DoesNotExist" => Operator::DoesNotExist,
-            "Gt" => Operator::Gt,
-            "Lt" => Operator::Lt,
-            _ => return None,
-        };
-        let values = &requirement.values;
-        let mut number = 0;
-        match operator {
-            Operator::In | Operator::NotIn if values.is_empty() => return None,
-            Operator::Exists | Operator::DoesNotExist if !values.is_empty() => return None,
-            Operator::Gt | Operator::Lt => match values.as_slice() {
-                [one] => number = go_integer(one)?,
-                _ => return None,
-            },
-            _ => {}
+    /// A requirement of a node selector, or all that is wrong with it, each after `place`. Source:
+    /// `nodeaffinity.nodeSelectorRequirementsAsSelector`.
+    fn of_nodes(requirement: &api::Requirement, place: Arguments<'_>) -> Result<Self, Vec<String>> {
+        const KNOWN: &str = r#""In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt""#;
+        match Operator::named(&requirement.operator) {
+            Some(operator) => Self::read(operator, requirement, place),
+            None => Err(vec![unsupported(place, &requirement.operator, KNOWN)]),
         }
-        Some(Self {
-            key: requirement.key.clone(),
+    }
+
+    fn read(
+        operator: Operator,
+        requirement: &api::Requirement,
+        place: Arguments<'_>,
+    ) -> Result<Self, Vec<String>> {
+        let (key, values) = (&requirement.key, &requirement.values);
+        let faults = label_syntax::faults(place, key, operator, values);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let number = match operator {
+            Operator::Gt | Operator::Lt => values.first().and_then(|value| go_integer(value)),
+            _ => None,
+        };
+        Ok(Self {
+            key: key.clone(),
             operator,
             values: values.clone().into(),
-            number,
+            number: number.unwrap_or(0),
         })
     }
 
@@ -114,16 +137,34 @@ impl Requirement {
     }
 }
 
-/// An integer as Go's `strconv.ParseInt(text, 10, 64)` reads it.
-fn go_integer(text: &str) -> Option<i64> {
-    text.parse().ok()
-}
-
 /// A requirement on the node's name, from matchFields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct NameRequirement {
     equal: bool,
     name: Box<str>,
+}
+
+impl NameRequirement {
+    /// None for a field that nodes do not have; or what is wrong with it, after `place`. Source:
+    /// `nodeaffinity.nodeSelectorRequirementsAsFieldSelector`.
+    fn read(field: &api::Requirement, place: Arguments<'_>) -> Result<Option<Self>, String> {
+        let equal = match &*field.operator {
+            "In" => true,
+            "NotIn" => false,
+            other => return Err(unsupported(place, other, r#""In", "NotIn""#)),
+        };
+        let [name] = field.values.as_slice() else {
+            let values = listed(&field.values);
+            return Err(format!(
+                "{place}values: Invalid value: {values}: must have one element"
+            ));
+        };
+        let known = &*field.key == "metadata.name";
+        Ok(known.then(|| Self {
+            equal,
+            name: name.clone(),
+        }))
+    }
 }
 
 /// One term: all of its requirements must hold. An empty term matches nothing, and neither does
@@ -136,34 +177,38 @@ pub struct NodeTerm {
 }
 
 impl NodeTerm {
-    fn compile(term: &api::NodeSelectorTerm) -> Self {
-        let requirements: Option<Box<[_]>> = term
-            .match_expressions
-            .iter()
-            .map(Requirement::compile)
-            .collect();
-        let names: Option<Box<[_]>> = term
-            .match_fields
-            .iter()
-            .map(|field| match (&*field.operator, field.values.as_slice()) {
-                ("In", [name]) if &*field.key == "metadata.name" => Some(NameRequirement {
-                    equal: true,
-                    name: name.clone(),
-                }),
-                ("NotIn", [name]) if &*field.key == "metadata.name" => Some(NameRequirement {
-                    equal: false,
-                    name: name.clone(),
-                }),
-                _ => None,
-            })
-            .collect();
-        let empty = term.match_expressions.is_empty() && term.match_fields.is_empty();
-        let valid = requirements.is_some() && names.is_some() && !empty;
-        Self {
-            requirements: requirements.unwrap_or_default(),
-            names: names.unwrap_or_default(),
-            valid,
+    /// The term, and all that is wrong with it, each after `place`. Source:
+    /// `nodeaffinity.newNodeSelectorTerm`.
+    fn compile(term: &api::NodeSelectorTerm, place: Arguments<'_>) -> (Self, Vec<String>) {
+        let mut faults = Vec::new();
+        let mut requirements = Vec::new();
+        for (index, one) in term.match_expressions.iter().enumerate() {
+            match Requirement::of_nodes(one, format_args!("{place}.matchExpressions[{index}].")) {
+                Ok(requirement) => requirements.push(requirement),
+                Err(of_it) => faults.extend(of_it),
+            }
         }
+        let mut names = Vec::new();
+        for (index, one) in term.match_fields.iter().enumerate() {
+            match NameRequirement::read(one, format_args!("{place}.matchFields[{index}].")) {
+                Ok(name) => names.extend(name),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        let empty = term.match_expressions.is_empty() && term.match_fields.is_empty();
+        let known = names.len() == term.match_fields.len();
+        let valid = faults.is_empty() && known && !empty;
+        let term = Self {
+            requirements: requirements.into(),
+            names: names.into(),
+            valid,
+        };
+        (term, faults)
+    }
+
+    /// A term of which nobody is told what is wrong with it.
+    fn lenient(term: &api::NodeSelectorTerm) -> Self {
+        Self::compile(term, format_args!("")).0
     }
 
     /// Whether it parsed and is not empty.
@@ -210,7 +255,7 @@ impl RequiredTerms {
             selector
                 .node_selector_terms
                 .iter()
-                .map(NodeTerm::compile)
+                .map(NodeTerm::lenient)
                 .collect(),
         )
     }
@@ -218,7 +263,7 @@ impl RequiredTerms {
     /// Reads the configuration's form.
     pub fn configured(selector: &config::NodeSelector) -> Self {
         let terms = selector.terms.iter();
-        Self(terms.map(|term| NodeTerm::compile(&plain(term))).collect())
+        Self(terms.map(|term| NodeTerm::lenient(&plain(term))).collect())
     }
 
     /// Whether one of the terms matches.
@@ -267,24 +312,41 @@ pub struct PreferredTerm {
 }
 
 impl PreferredTerm {
-    /// Reads the API's form; None for weight 0 and for an empty term, which upstream leaves out.
-    pub fn compile(preferred: &api::PreferredTerm) -> Option<Self> {
-        let term = &preferred.preference;
-        let empty = term.match_expressions.is_empty() && term.match_fields.is_empty();
-        (preferred.weight != 0 && !empty).then(|| Self {
-            weight: preferred.weight,
-            term: NodeTerm::compile(term),
-        })
+    /// Reads the API's form. Those of weight 0 and empty ones are left out.
+    ///
+    /// # Errors
+    ///
+    /// Upstream's text when one of them cannot be read. Source:
+    /// `nodeaffinity.NewPreferredSchedulingTerms`.
+    pub fn compile(list: &[api::PreferredTerm]) -> Result<Box<[Self]>, String> {
+        let (mut terms, mut faults) = (Vec::new(), Vec::new());
+        for (index, preferred) in list.iter().enumerate() {
+            let term = &preferred.preference;
+            let empty = term.match_expressions.is_empty() && term.match_fields.is_empty();
+            if preferred.weight == 0 || empty {
+                continue;
+            }
+            let (term, of_it) = NodeTerm::compile(term, format_args!("[{index}]"));
+            faults.extend(of_it);
+            terms.push(Self {
+                weight: preferred.weight,
+                term,
+            });
+        }
+        match together(faults) {
+            Some(fault) => Err(fault),
+            None => Ok(terms.into()),
+        }
     }
-}
 
-impl PreferredTerm {
-    /// Reads the configuration's form.
-    pub fn configured(preferred: &config::PreferredTerm) -> Option<Self> {
-        Self::compile(&api::PreferredTerm {
+    /// Reads the configuration's form, which was checked when it was read.
+    pub fn configured(list: &[config::PreferredTerm]) -> Box<[Self]> {
+        let plain = |preferred: &config::PreferredTerm| api::PreferredTerm {
             weight: preferred.weight,
             preference: plain(&preferred.preference),
-        })
+        };
+        let list: Vec<_> = list.iter().map(plain).collect();
+        Self::compile(&list).unwrap_or_default()
     }
 }
 

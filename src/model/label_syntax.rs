@@ -1,81 +1,80 @@
-//! Whether a requirement of a label selector can be one. The API server refuses objects for which it
-//! cannot, but for those that were stored before it did.
+//! Whether a requirement on labels can be one. The API server refuses objects for which it cannot,
+//! but for those that were stored before it did, and for preferred node affinity.
 
-const NAME: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and \
-    end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used \
-    for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, \
-    '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
-    'my_value',  or '12345', regex used for validation is \
-    '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const TOO_LONG: &str = "must be no more than 63 bytes";
-/// Bytes of a label's name and of its value.
-const LONGEST: usize = 63;
+use std::fmt::Arguments;
 
-fn is_proper(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric();
-    text.starts_with(word)
-        && text.ends_with(word)
-        && text.chars().all(|c| word(c) || "-_.".contains(c))
-}
+use super::Operator;
+use crate::config::labels::{key_problems, value_problems};
 
-/// What is wrong with a text, of which this is the rule.
-fn faults(text: &str, rule: &'static str) -> impl Iterator<Item = &'static str> {
-    let long = (text.len() > LONGEST).then_some(TOO_LONG);
-    long.into_iter().chain((!is_proper(text)).then_some(rule))
-}
-
-/// One text of several errors, as Go's aggregates have it.
-pub(super) fn together(mut faults: Vec<String>) -> Result<(), String> {
+/// One text of several errors, as Go's aggregates have it; None without any.
+pub(super) fn together(mut faults: Vec<String>) -> Option<String> {
     match faults.len() {
-        0 => Ok(()),
-        1 => Err(faults.swap_remove(0)),
-        _ => Err(format!("[{}]", faults.join(", "))),
+        0 | 1 => faults.pop(),
+        _ => Some(format!("[{}]", faults.join(", "))),
     }
 }
 
-/// Checks a requirement of a label selector. Source: `labels.NewRequirement`.
-pub(super) fn check(key: &str, operator: &str, values: &[Box<str>]) -> Result<(), String> {
+/// An integer as Go's `strconv.ParseInt(text, 10, 64)` reads it.
+pub(super) fn go_integer(text: &str) -> Option<i64> {
+    text.parse().ok()
+}
+
+/// Values as they are shown.
+pub(super) fn listed(values: &[Box<str>]) -> String {
+    if values.is_empty() {
+        return "null".to_owned();
+    }
+    let values: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
+    format!("[{}]", values.join(","))
+}
+
+/// What is wrong with a requirement. Each fault begins with where it is, after `place`. Source:
+/// `labels.NewRequirement`.
+pub(super) fn faults(
+    place: Arguments<'_>,
+    key: &str,
+    operator: Operator,
+    values: &[Box<str>],
+) -> Vec<String> {
     let mut found = Vec::new();
-    let name = key.rsplit('/').next().unwrap_or(key);
-    let mut of_key: Vec<String> = Vec::new();
-    if name.is_empty() {
-        of_key.push("name part must be non-empty".to_owned());
-    }
-    of_key.extend(faults(name, NAME).map(|fault| format!("name part {fault}")));
+    let of_key = key_problems(key);
     if !of_key.is_empty() {
-        found.push(format!(
-            "key: Invalid value: {key:?}: {}",
-            of_key.join("; ")
-        ));
+        let of_key = of_key.join("; ");
+        found.push(format!("{place}key: Invalid value: {key:?}: {of_key}"));
     }
+    let mut wrong_values = |why: &str| {
+        let values = listed(values);
+        found.push(format!("{place}values: Invalid value: {values}: {why}"));
+    };
     match operator {
-        "In" | "NotIn" if values.is_empty() => found.push(
-            "values: Invalid value: null: for 'in', 'notin' operators, values set can't be empty"
-                .to_owned(),
-        ),
-        "Exists" | "DoesNotExist" if !values.is_empty() => {
-            let listed: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
-            found.push(format!(
-                "values: Invalid value: [{}]: values set must be empty for exists and does not exist",
-                listed.join(",")
-            ));
+        Operator::In | Operator::NotIn if values.is_empty() => {
+            wrong_values("for 'in', 'notin' operators, values set can't be empty");
         }
-        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        other => return Err(format!("{other:?} is not a valid label selector operator")),
+        Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+            wrong_values("values set must be empty for exists and does not exist");
+        }
+        Operator::Gt | Operator::Lt => {
+            if values.len() != 1 {
+                wrong_values("for 'Gt', 'Lt' operators, exactly one value is required");
+            }
+            let numbers = values.iter().enumerate();
+            for (index, value) in numbers.filter(|(_, value)| go_integer(value).is_none()) {
+                found.push(format!(
+                    "{place}values[{index}]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, \
+                     the value must be an integer"
+                ));
+            }
+        }
+        _ => {}
     }
-    for (place, value) in values
-        .iter()
-        .enumerate()
-        .filter(|(_, value)| !value.is_empty())
-    {
-        let of_value: Vec<_> = faults(value, VALUE).collect();
+    for (index, value) in values.iter().enumerate() {
+        let of_value = value_problems(value);
         if !of_value.is_empty() {
             let of_value = of_value.join("; ");
             found.push(format!(
-                "values[{place}][{key}]: Invalid value: {value:?}: {of_value}"
+                "{place}values[{index}][{key}]: Invalid value: {value:?}: {of_value}"
             ));
         }
     }
-    together(found)
+    found
 }

@@ -86,18 +86,20 @@ pub struct PodPeers {
     pub controller: Option<Controller>,
     /// Why some selector of an affinity term cannot be used. The terms beside it are left out.
     pub bad_affinity: Option<Box<str>>,
-    /// Why some selector of a spread constraint that must hold cannot be used. Those that need not
-    /// are left out when one of them cannot.
+    /// Why some selector of a spread constraint that must hold cannot be used. All that must hold
+    /// are left out then.
     pub bad_spread: Option<Box<str>>,
+    /// The same of the constraints that need not hold.
+    pub bad_soft_spread: Option<Box<str>>,
 }
 
 impl PodPeers {
     /// Compiles the API's form.
     pub fn compile(pod: &api::Pod) -> Self {
         let meta = &pod.metadata;
+        let labels = labels(&meta.labels);
         let mut peers = Self {
             namespace: meta.namespace.clone(),
-            labels: labels(&meta.labels),
             terminating: meta.deletion_timestamp.is_some(),
             controller: controller(meta),
             ..Self::default()
@@ -137,23 +139,26 @@ impl PodPeers {
             &mut faults,
         );
         peers.preferred = toward.into_iter().chain(away).collect();
-        peers.bad_affinity = together(faults).err().map(Into::into);
+        peers.bad_affinity = together(faults).map(Into::into);
         let asked = &pod.spec.topology_spread_constraints;
         peers.has_spread = !asked.is_empty();
         // Those that must hold and those that need not are read apart, as upstream does.
-        let own = peers.labels.clone();
         let of = |hard: bool| {
             (asked.iter())
                 .filter(|one| (&*one.when_unsatisfiable == "DoNotSchedule") == hard)
-                .map(|one| SpreadConstraint::compile(one, &own))
+                .map(|one| SpreadConstraint::compile(one, &labels))
                 .collect::<Result<Vec<_>, _>>()
         };
         let hard = of(true).unwrap_or_else(|fault| {
             peers.bad_spread = Some(fault.into());
             Vec::new()
         });
-        let soft = of(false).unwrap_or_default();
+        let soft = of(false).unwrap_or_else(|fault| {
+            peers.bad_soft_spread = Some(fault.into());
+            Vec::new()
+        });
         peers.spread = hard.into_iter().chain(soft).collect();
+        peers.labels = labels;
         peers
     }
 }

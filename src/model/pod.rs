@@ -103,6 +103,8 @@ pub struct PodShape {
     pub required: Option<RequiredTerms>,
     /// Preferred node affinity.
     pub preferred: Box<[PreferredTerm]>,
+    /// Why some term of it cannot be read. All are left out then.
+    pub bad_preferred: Option<Box<str>>,
     /// Tolerations.
     pub tolerations: Box<[Toleration]>,
     /// Host ports.
@@ -285,6 +287,11 @@ fn shape(
         .volumes
         .iter()
         .filter_map(|volume| volume.image.as_ref());
+    let preferred = affinity.map_or(&[][..], |affinity| &affinity.preferred);
+    let (preferred, bad_preferred) = match PreferredTerm::compile(preferred) {
+        Ok(terms) => (terms, None),
+        Err(fault) => (Box::default(), Some(fault.into())),
+    };
     PodShape {
         wanted,
         scored,
@@ -294,15 +301,8 @@ fn shape(
         required: affinity
             .and_then(|affinity| affinity.required.as_ref())
             .map(RequiredTerms::compile),
-        preferred: affinity
-            .map(|affinity| {
-                affinity
-                    .preferred
-                    .iter()
-                    .filter_map(PreferredTerm::compile)
-                    .collect()
-            })
-            .unwrap_or_default(),
+        preferred,
+        bad_preferred,
         tolerations: pod
             .spec
             .tolerations

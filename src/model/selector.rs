@@ -1,6 +1,6 @@
 //! Label selectors and selectors of pods.
 
-use super::{Requirement, label_syntax};
+use super::{Operator, Requirement, label_syntax};
 use crate::api;
 
 /// Labels, sorted by key.
@@ -44,7 +44,11 @@ impl LabelSelector {
             .map(|(key, value)| Requirement::equals(key, value))
             .collect();
         for requirement in &requirements {
-            label_syntax::check(&requirement.key, "In", &requirement.values)?;
+            let (key, values) = (&requirement.key, &requirement.values);
+            let faults = label_syntax::faults(format_args!(""), key, Operator::In, values);
+            if let Some(fault) = label_syntax::together(faults) {
+                return Err(fault);
+            }
         }
         for expression in &selector.match_expressions {
             requirements.push(Requirement::of_labels(expression)?);

@@ -149,14 +149,18 @@ impl PeerFilter for InterPodAffinity {
 }
 
 impl PeerScore for InterPodAffinity {
-    fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool {
-        let peers = cluster.peers();
-        self.counters(peers.class(pod.peers), peers).is_empty()
-    }
-
-    fn score(&self, pod: Incoming<'_>, cluster: &Cluster, feasible: &NodeSet, column: &mut [i64]) {
+    fn score(
+        &self,
+        pod: Incoming<'_>,
+        cluster: &Cluster,
+        feasible: &NodeSet,
+        column: &mut [i64],
+    ) -> bool {
         let peers = cluster.peers();
         let counters = self.counters(peers.class(pod.peers), peers);
+        if counters.is_empty() {
+            return false;
+        }
         for node in feasible.iter() {
             column[node.index()] = 0;
         }
@@ -181,6 +185,7 @@ impl PeerScore for InterPodAffinity {
             }
         }
         normalize(feasible, column);
+        true
     }
 }
 

@@ -146,6 +146,10 @@ impl Score for NodeAffinity {
         pod.preferred.is_empty() && self.added_preferred.is_empty()
     }
 
+    fn fault(&self, pod: &PodShape) -> Option<String> {
+        pod.bad_preferred.as_deref().map(str::to_owned)
+    }
+
     fn score(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]) {
         for node in nodes.iter() {
             column[node.index()] = 0;

@@ -69,4 +69,13 @@ impl Filter for NodePorts {
             why.reject(left, &taken, REASON, Code::Unschedulable);
         }
     }
+
+    fn room(&self, pod: &PodShape, _: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+        if !pod.host_ports.is_empty() {
+            for node in nodes.iter() {
+                let held = &mut column[node.index()];
+                *held = 1.min(*held);
+            }
+        }
+    }
 }

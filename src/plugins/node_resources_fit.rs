@@ -2,7 +2,7 @@
 //! is. Source: `plugins/noderesources/fit.go`.
 
 use super::resource_score::{ResourceWeight, columns, percent};
-use crate::cluster::{Cluster, NodeSet};
+use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{
     ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, MAX_SCORE, Plugin,
     Reason, Score, Topic,
@@ -251,6 +251,29 @@ impl Filter for NodeResourcesFit {
                     left.remove_word(first, bits);
                 },
             );
+        }
+    }
+
+    fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+        let (allowed, counts) = (cluster.allowed_pods(), cluster.pod_counts());
+        let mut lower = |node: NodeId, room: i64| {
+            let room = u32::try_from(room.max(0)).unwrap_or(u32::MAX);
+            let held = &mut column[node.index()];
+            *held = room.min(*held);
+        };
+        for node in nodes.iter() {
+            lower(node, allowed[node.index()] - counts[node.index()]);
+        }
+        let table = cluster.resources();
+        for (name, amount) in
+            wanted(pod).filter(|&(name, amount)| amount > 0 && !self.ignores(name))
+        {
+            if let Some(id) = table.id(name) {
+                let free = table.free(id);
+                for node in nodes.iter() {
+                    lower(node, free[node.index()] / amount);
+                }
+            }
         }
     }
 }

@@ -5,39 +5,10 @@ mod filter;
 mod hints;
 mod score;
 
-use crate::cluster::{Cluster, KeyId, NodeSet, PeerClass, Tally};
+use crate::cluster::{Cluster, KeyId, NodeSet, PeerClass, SpreadCounter, Tally, Topology};
 use crate::framework::{ClusterEvent, EventSet, Incoming, PeerFilter, PeerScore, Plugin, Topic};
+use crate::model::{LabelSelector, SpreadConstraint};
 use counts::Counts;
-
-/// A constraint for pods that have none of their own (`defaultConstraints`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefaultConstraint {
-    /// Whether it must hold (DoNotSchedule).
-    pub hard: bool,
-    /// By how many pods domains may differ.
-    pub max_skew: i64,
-    /// Nodes with the same value of this label are one domain.
-    pub topology_key: Box<str>,
-    /// With fewer eligible domains the least count is taken as 0.
-    pub min_domains: i64,
-    /// Only nodes that the pod's node affinity allows are counted.
-    pub honor_affinity: bool,
-    /// Only nodes whose taints the pod tolerates are counted.
-    pub honor_taints: bool,
-}
-
-impl DefaultConstraint {
-    fn soft(topology_key: &str, max_skew: i64) -> Self {
-        Self {
-            hard: false,
-            max_skew,
-            topology_key: topology_key.into(),
-            min_domains: 1,
-            honor_affinity: true,
-            honor_taints: false,
-        }
-    }
-}
 
 pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -45,7 +16,9 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// Spreads pods over zones, nodes, or whatever labels make domains of.
 #[derive(Clone, Debug)]
 pub struct PodTopologySpread {
-    defaults: Vec<DefaultConstraint>,
+    /// For pods that have none of their own (`defaultConstraints`). They have no selector: what they
+    /// count is known for each pod.
+    defaults: Vec<SpreadConstraint>,
     /// The defaults are the built-in ones, which nodes without a zone do not fall through.
     system: bool,
 }
@@ -53,71 +26,77 @@ pub struct PodTopologySpread {
 impl Default for PodTopologySpread {
     /// With `defaultingType: System`.
     fn default() -> Self {
-        let defaults = vec![
-            DefaultConstraint::soft(HOSTNAME, 3),
-            DefaultConstraint::soft(ZONE, 5),
-        ];
-        let system = true;
-        Self { defaults, system }
+        let soft = |topology_key: &str, max_skew| SpreadConstraint {
+            hard: false,
+            max_skew,
+            topology_key: topology_key.into(),
+            selector: LabelSelector::Nothing,
+            min_domains: 1,
+            honor_affinity: true,
+            honor_taints: false,
+        };
+        Self {
+            defaults: vec![soft(HOSTNAME, 3), soft(ZONE, 5)],
+            system: true,
+        }
     }
 }
 
 /// A constraint as it applies to a pod, with what it counts.
 struct Constraint<'a> {
+    asked: &'a SpreadConstraint,
     key: KeyId,
     pods: Option<&'a Tally>,
     counts_itself: bool,
-    max_skew: i64,
-    min_domains: i64,
-    honor_affinity: bool,
-    honor_taints: bool,
 }
 
 impl PodTopologySpread {
     /// With `defaultingType: List`.
-    pub const fn with_defaults(defaults: Vec<DefaultConstraint>) -> Self {
+    pub const fn with_defaults(defaults: Vec<SpreadConstraint>) -> Self {
         let system = false;
         Self { defaults, system }
     }
 
-    /// The constraints for the pod that must hold, or those that need not.
+    /// The constraints for the pod that must hold, or those that need not: its own or the defaults,
+    /// with what they count.
+    fn asked<'a>(
+        &'a self,
+        class: &'a PeerClass,
+        topology: &'a Topology,
+        hard: bool,
+    ) -> impl Iterator<Item = (&'a SpreadConstraint, SpreadCounter)> {
+        let own = class
+            .spec()
+            .spread
+            .iter()
+            .zip(class.spread().iter().copied());
+        let selector = class.default_selector();
+        let defaults = selector.into_iter().flat_map(move |selector| {
+            let counter = move |key| SpreadCounter {
+                pods: Some(selector),
+                key,
+                counts_itself: class.is_meant_by(selector),
+            };
+            (self.defaults.iter())
+                .filter_map(move |one| Some((one, counter(topology.id(&one.topology_key)?))))
+        });
+        own.chain(defaults)
+            .filter(move |(constraint, _)| constraint.hard == hard)
+    }
+
     fn constraints<'a>(
-        &self,
-        class: &PeerClass,
+        &'a self,
+        class: &'a PeerClass,
         cluster: &'a Cluster,
         hard: bool,
     ) -> Vec<Constraint<'a>> {
         let peers = cluster.peers();
-        if class.spec().has_spread {
-            let own = class.spec().spread.iter().zip(class.spread());
-            return own
-                .filter(|(constraint, _)| constraint.hard == hard)
-                .map(|(constraint, counter)| Constraint {
-                    key: counter.key,
-                    pods: counter.pods.and_then(|pods| peers.tally(pods)),
-                    counts_itself: counter.counts_itself,
-                    max_skew: constraint.max_skew,
-                    min_domains: constraint.min_domains,
-                    honor_affinity: constraint.honor_affinity,
-                    honor_taints: constraint.honor_taints,
-                })
-                .collect();
-        }
-        let Some(selector) = class.default_selector() else {
-            return Vec::new();
-        };
-        (self.defaults.iter())
-            .filter(|constraint| constraint.hard == hard)
-            .filter_map(|constraint| {
-                Some(Constraint {
-                    key: peers.topology().id(&constraint.topology_key)?,
-                    pods: peers.tally(selector),
-                    counts_itself: class.is_meant_by(selector),
-                    max_skew: constraint.max_skew,
-                    min_domains: constraint.min_domains,
-                    honor_affinity: constraint.honor_affinity,
-                    honor_taints: constraint.honor_taints,
-                })
+        (self.asked(class, peers.topology(), hard))
+            .map(|(asked, counter)| Constraint {
+                asked,
+                key: counter.key,
+                pods: counter.pods.and_then(|pods| peers.tally(pods)),
+                counts_itself: counter.counts_itself,
             })
             .collect()
     }
@@ -135,14 +114,14 @@ impl Inclusion {
     fn new(pod: Incoming<'_>, cluster: &Cluster, constraints: &[Constraint<'_>]) -> Self {
         let shape = pod.shape;
         let asks = !shape.node_selector.is_empty() || shape.required.is_some();
-        let allowed = (asks && constraints.iter().any(|one| one.honor_affinity)).then(|| {
+        let allowed = (asks && constraints.iter().any(|one| one.asked.honor_affinity)).then(|| {
             cluster.matching_nodes(
                 &shape.node_selector,
                 shape.required.as_ref(),
                 cluster.nodes(),
             )
         });
-        let untolerated = if constraints.iter().any(|one| one.honor_taints) {
+        let untolerated = if constraints.iter().any(|one| one.asked.honor_taints) {
             cluster.untolerated_nodes(&shape.tolerations)
         } else {
             NodeSet::new()
@@ -177,12 +156,12 @@ impl Inclusion {
 
     fn included(&self, constraint: &Constraint<'_>, among: &NodeSet) -> NodeSet {
         let mut included = among.clone();
-        if constraint.honor_affinity
+        if constraint.asked.honor_affinity
             && let Some(allowed) = &self.allowed
         {
             included.intersect(allowed);
         }
-        if constraint.honor_taints {
+        if constraint.asked.honor_taints {
             included.subtract(&self.untolerated);
         }
         included

@@ -8,7 +8,7 @@ use crate::cluster::PeerId;
 use crate::framework::PluginSet;
 use crate::model::Time;
 
-/// A waiting pod; never given twice, and ascending in the order of arrival.
+/// A pod that waits, or a gang of them; never given twice, and ascending in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodKey(pub u64);
 
@@ -31,12 +31,16 @@ pub enum State {
     Gated,
     /// Being decided or bound.
     InFlight,
+    /// Waits with its gang, whose own state says where.
+    WithGang,
 }
 
 /// The order of the active queue: priority, then time, then arrival. Source: PrioritySort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ActiveOrder {
     priority: Reverse<i32>,
+    /// A gang that has lost members comes before others of its priority.
+    repair: Reverse<bool>,
     timestamp: Time,
     pub(super) key: PodKey,
 }
@@ -61,6 +65,16 @@ pub struct QueuedPod {
     pub rejectors: PluginSet,
     /// Whether only the flush brought it back since its last attempt.
     pub flushed: bool,
+    /// The gang that it waits with.
+    pub gang: Option<PodKey>,
+    /// A member of a gang: whether it listens for it.
+    pub(super) listens: bool,
+    /// A gang: since when it waits. Its place in the order does not change with its attempts.
+    pub(super) since: Option<Time>,
+    /// A gang: whether it has lost members.
+    pub(super) repair: bool,
+    /// A gang: the members that listen for it while it is unschedulable.
+    pub(super) listeners: Vec<PodKey>,
     pub(super) rejections: u32,
     pub(super) errors: u32,
     /// Arrival, or the end of the last attempt.
@@ -79,6 +93,11 @@ impl QueuedPod {
             first_attempt: None,
             rejectors: PluginSet::default(),
             flushed: false,
+            gang: None,
+            listens: false,
+            since: None,
+            repair: false,
+            listeners: Vec::new(),
             rejections: 0,
             errors: 0,
             timestamp: now,
@@ -88,7 +107,8 @@ impl QueuedPod {
     pub(super) fn order(&self) -> ActiveOrder {
         ActiveOrder {
             priority: Reverse(self.priority),
-            timestamp: self.timestamp,
+            repair: Reverse(self.repair),
+            timestamp: self.since.unwrap_or(self.timestamp),
             key: self.key,
         }
     }

@@ -21,16 +21,26 @@ impl SchedulingQueue {
 
     /// Fails unless every pod is in the one place that its state says.
     pub(crate) fn audit(&self) {
-        let mut places = 0;
+        let mut places = 0_isize;
         for (key, pod) in &self.pods {
             let order = pod.order();
             let held = match pod.state {
                 State::Active => self.active.contains(&order),
                 State::Backoff(until) => self.backoff.contains(&(until, order)),
                 State::ErrorBackoff(until) => self.error_backoff.contains(&(until, *key)),
+                State::Unschedulable if pod.since.is_some() => {
+                    let mut listeners = pod.listeners.iter();
+                    places += pod.listeners.len() as isize - 1;
+                    listeners.all(|member| {
+                        let listens = self
+                            .unschedulable
+                            .contains(*member, &self.pods[member].group());
+                        listens && self.pods[member].listens && self.pods[member].gang == Some(*key)
+                    })
+                }
                 State::Unschedulable => self.unschedulable.contains(*key, &pod.group()),
                 State::Gated => self.gated.contains(key),
-                State::InFlight => {
+                State::InFlight | State::WithGang => {
                     places -= 1;
                     true
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::engine::{Change, EffectId, Outcome};
-use crate::model::ControllerKind;
+use crate::model::{ControllerKind, GroupRef};
 
 /// Which object a change is about. Pods are told apart by uid, because a pod that comes back under
 /// its name is another pod; everything else by name, with the namespace if there is one.
@@ -21,6 +21,7 @@ pub(super) enum Subject {
     PriorityClass(Box<str>),
     Service(Box<str>),
     Controller(ControllerKind, Box<str>),
+    PodGroup(GroupRef),
     Everything,
 }
 

@@ -18,6 +18,7 @@ use prometheus::{
 };
 
 mod edge;
+mod gangs;
 mod labels;
 mod scheduling;
 
@@ -25,8 +26,10 @@ mod scheduling;
 mod tests;
 
 pub use edge::{BindMetrics, LaneMetrics, LeaderMetrics, WatchMetrics};
+pub use gangs::GangMetrics;
 pub use labels::{
-    AttemptResult, ExtensionPoint, Hint, Lane, LaneResult, Queue, Resolution, Status, WatchEvent,
+    AttemptResult, ExtensionPoint, GangResult, Hint, Lane, LaneResult, Queue, Resolution, Status,
+    WatchEvent,
 };
 pub use scheduling::{
     EventMetrics, PluginMetrics, ProfileMetrics, QueueMetrics, QueueingHintMetrics,
@@ -66,6 +69,14 @@ struct Families {
     queueing_hint_execution_duration: HistogramVec,
     cache_size: IntGaugeVec,
     permit_wait_duration: HistogramVec,
+
+    gang_attempts: IntCounterVec,
+    gang_attempt_duration: HistogramVec,
+    gang_waiting: Histogram,
+    gang_size: Histogram,
+    gang_partial_binds: IntCounter,
+    gang_repairs: IntCounter,
+    gang_overdue: IntCounter,
 
     lane_queued: IntGaugeVec,
     lane_requests: IntCounterVec,
@@ -201,6 +212,40 @@ impl Families {
                 "Whether this replica holds the lease of that name: 1 for the leader, 0 for a \
                  standby.",
                 &["name"],
+            )?,
+            gang_attempts: define.counters(
+                "berth_gang_attempts_total",
+                "Attempts to place a gang, by result.",
+                &["result"],
+            )?,
+            gang_attempt_duration: define.histograms(
+                "berth_gang_attempt_duration_seconds",
+                "How long it took to plan a gang, binding excluded.",
+                &["result"],
+                (0.0001, 2.0, 16),
+            )?,
+            gang_waiting: define.histogram(
+                "berth_gang_waiting_seconds",
+                "How long members had waited when they were placed with their gang.",
+                (0.01, 2.0, 20),
+            )?,
+            gang_size: define.histogram(
+                "berth_gang_size",
+                "Members that were placed together.",
+                (1.0, 2.0, 14),
+            )?,
+            gang_partial_binds: define.counter(
+                "berth_gang_partial_binds_total",
+                "Times that fewer members than must run together were bound when all binds of \
+                 the gang were answered.",
+            )?,
+            gang_repairs: define.counter(
+                "berth_gang_repairs_total",
+                "Members that running gangs had lost and that were replaced.",
+            )?,
+            gang_overdue: define.counter(
+                "berth_gang_overdue_total",
+                "Gangs that waited for longer than their timeout.",
             )?,
             lane_queued: define.gauges(
                 "berth_lane_queued",

@@ -19,6 +19,11 @@ async fn scores() -> Result<()> {
             .request("memory", memory)
             .on(on)
     };
+    // The API server lets it through, since it does no harm with a single node.
+    let impossible = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}},
+        {"weight": 2, "preference": {"matchExpressions": [{"key": "size", "operator": "Gt", "values": ["x"]}]}},
+    ]}});
     let gpus = |name: &str| node(name).capacity("nvidia.com/gpu", "10");
     play(vec![
         Scenario::new("the emptiest node", p().request("cpu", "500m").request("memory", "1Gi"))
@@ -80,6 +85,12 @@ async fn scores() -> Result<()> {
         )
         .nodes([node("n1").label("a", "").label("b", ""), node("n2").label("c", ""), node("n3")])
         .best("n1"),
+        Scenario::new("preferred labels that no node can have", p().affinity(impossible.clone()))
+            .nodes([node("n1")])
+            .bound(),
+        Scenario::new("preferred labels that none of two nodes can have", p().affinity(impossible))
+            .nodes([node("n1"), node("n2")])
+            .refused(),
         Scenario::new("a large image", p().image("registry.example/large:1"))
             .nodes([node("n1"), node("n2").image("registry.example/large:1", 900 << 20), node("n3")])
             .best("n2"),

@@ -184,9 +184,15 @@ impl Peers {
             return id;
         };
         selector.counted += 1;
-        if selector.counted == 1 {
-            let meant = self.classes.iter().flatten();
-            for class in meant.filter(|class| class.matched.binary_search(&id).is_ok()) {
+        if selector.counted > 1 {
+            return id;
+        }
+        let query = Arc::clone(&selector.query);
+        for class in self.candidates(&query) {
+            if let Some(Some(selector)) = self.selectors.get_mut(id.index())
+                && let Some(Some(class)) = self.classes.get(class.index())
+                && class.is_meant_by(id)
+            {
                 add_all(&mut selector.pods, &class.placed, 1, &self.topology);
             }
         }
@@ -320,16 +326,20 @@ impl Peers {
         self.free_selectors.push(id);
     }
 
-    /// The classes that the query may mean: all others it does not.
+    /// The classes that the query may mean, each once: all others it does not.
     fn candidates(&self, query: &PodQuery) -> Vec<PeerId> {
         match query.wanted() {
             Some((key, values)) => {
                 let by_value = self.classes_by_label.get(key);
-                (values.iter())
+                let mut classes: Vec<_> = (values.iter())
                     .filter_map(|value| by_value?.get(value))
                     .flatten()
                     .copied()
-                    .collect()
+                    .collect();
+                // A list of values may name one twice.
+                classes.sort_unstable();
+                classes.dedup();
+                classes
             }
             None => (0..self.classes.len()).map(PeerId::new).collect(),
         }

@@ -56,6 +56,27 @@ fn terms_follow_the_pods_that_carry_them() {
 }
 
 #[test]
+fn a_value_that_is_listed_twice_counts_once() {
+    let mut cluster = cluster();
+    cluster.confirm(&pod("p", "n1", "web"));
+    let values = json!([{ "key": "app", "operator": "In", "values": ["web", "db", "web"] }]);
+    let term = json!({ "labelSelector": { "matchExpressions": values }, "topologyKey": "zone" });
+    let required = json!({ "requiredDuringSchedulingIgnoredDuringExecution": [term] });
+    let asking: api::Pod = serde_json::from_value(json!({
+        "metadata": { "name": "w", "namespace": "a", "uid": "w" },
+        "spec": { "affinity": { "podAffinity": required } },
+    }))
+    .unwrap();
+    let waiting = cluster.adopt(&CompiledPod::compile(&asking).unwrap().peers);
+    let (selector, _) = cluster.peers().class(waiting).affinity().unwrap();
+    let pods: i64 = (cluster.peers().tally(selector).unwrap().nodes())
+        .map(|(_, pods)| pods)
+        .sum();
+    assert_eq!(pods, 1);
+    cluster.audit_peers().unwrap();
+}
+
+#[test]
 fn what_nobody_asks_about_any_more_is_forgotten() {
     let mut cluster = cluster();
     for round in 0..100 {

@@ -2,8 +2,8 @@
 //! `apis/config/v1/defaults.go`, `apis/config/validation/validation_pluginargs.go`.
 
 use super::{
-    Args, DefaultPreemptionArgs, DynamicResourcesArgs, InterPodAffinityArgs, Nanoseconds,
-    NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
+    Args, DefaultPreemptionArgs, DynamicResourcesArgs, GangSchedulingArgs, InterPodAffinityArgs,
+    Nanoseconds, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
     PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
     TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
 };
@@ -46,6 +46,7 @@ fn reader_of(plugin: &str) -> Option<fn(&mut Fields<'_>) -> Args> {
     Some(match plugin {
         "DefaultPreemption" => default_preemption,
         "DynamicResources" => dynamic_resources,
+        "GangScheduling" => gang_scheduling,
         "InterPodAffinity" => inter_pod_affinity,
         "NodeAffinity" => node_affinity,
         "NodeResourcesBalancedAllocation" => balanced_allocation,
@@ -120,6 +121,22 @@ fn dynamic_resources(fields: &mut Fields<'_>) -> Args {
     })
 }
 
+fn gang_scheduling(fields: &mut Fields<'_>) -> Args {
+    let name = "headOfLinePatience";
+    let patience = fields.get(name).and_then(|one| one.duration());
+    let patience = Nanoseconds(patience.unwrap_or(300 * SECOND));
+    if patience.0 < 0 {
+        let shown = crate::config::duration::format(patience.0);
+        let why = "must be zero or positive";
+        fields.problems.invalid(&fields.path_of(name), shown, why);
+    }
+    let reservation = fields.get("headOfLineReservation");
+    Args::GangScheduling(GangSchedulingArgs {
+        head_of_line_reservation: reservation.and_then(|one| one.boolean()).unwrap_or(true),
+        head_of_line_patience: patience,
+    })
+}
+
 fn inter_pod_affinity(fields: &mut Fields<'_>) -> Args {
     let why = "not in valid range [0, 100]";
     let ignore = fields.get("ignorePreferredTermsOfExistingPods");
@@ -137,15 +154,21 @@ fn node_affinity(fields: &mut Fields<'_>) -> Args {
     })
 }
 
-/// Resources and weights; without any, cpu and memory; without a weight, 1.
-fn resources(fields: &mut Fields<'_>) -> Vec<ResourceSpec> {
+/// Resources and weights; without any, cpu and memory; without a weight, 1. `check` is told where
+/// each stands.
+fn resources(
+    fields: &mut Fields<'_>,
+    mut check: impl FnMut(&ResourceSpec, &str, &Problems),
+) -> Vec<ResourceSpec> {
     let listed = fields.each("resources", |reader| {
         let mut fields = reader.fields()?;
         let name = fields.text("name").unwrap_or_default();
         let weight = fields.get("weight").and_then(|one| one.long());
-        fields.finish();
         let weight = weight.filter(|weight| *weight != 0).unwrap_or(1);
-        Some(ResourceSpec { name, weight })
+        let resource = ResourceSpec { name, weight };
+        check(&resource, &fields.path, fields.problems);
+        fields.finish();
+        Some(resource)
     });
     if !listed.is_empty() {
         return listed;
@@ -158,36 +181,27 @@ fn resources(fields: &mut Fields<'_>) -> Vec<ResourceSpec> {
 }
 
 fn balanced_allocation(fields: &mut Fields<'_>) -> Args {
-    let resources = resources(fields);
-    let path = fields.path_of("resources");
-    for (place, resource) in resources.iter().enumerate() {
-        let name = &resource.name;
-        if resources.iter().take(place).any(|one| one.name == *name) {
-            let path = format!("{path}[{place}].name");
-            fields.problems.duplicate(&path, name);
+    let mut names: Vec<String> = Vec::new();
+    let resources = resources(fields, |resource, path, problems| {
+        if names.contains(&resource.name) {
+            problems.duplicate(&format!("{path}.name"), &resource.name);
         }
+        names.push(resource.name.clone());
         if resource.weight != 1 {
-            let path = format!("{path}[{place}].weight");
-            fields.problems.invalid(&path, resource.weight, "must be 1");
+            let path = format!("{path}.weight");
+            problems.invalid(&path, resource.weight, "must be 1");
         }
-    }
+    });
     Args::NodeResourcesBalancedAllocation(NodeResourcesBalancedAllocationArgs { resources })
 }
 
 fn node_resources_fit(fields: &mut Fields<'_>) -> Args {
-    let ignored_resources = fields.texts("ignoredResources");
-    check_names(fields, "ignoredResources", &ignored_resources, |_| None);
-    let ignored_resource_groups = fields.texts("ignoredResourceGroups");
+    let ignored_resources = names(fields, "ignoredResources", |_| None);
     let slash = |group: &str| {
         let wrong = group.contains('/');
         wrong.then_some("resource group name can't contain '/'")
     };
-    check_names(
-        fields,
-        "ignoredResourceGroups",
-        &ignored_resource_groups,
-        slash,
-    );
+    let ignored_resource_groups = names(fields, "ignoredResourceGroups", slash);
     let strategy = match fields.get("scoringStrategy") {
         Some(reader) => reader.fields().map(|mut inner| {
             let strategy = scoring_strategy(&mut inner);
@@ -199,7 +213,7 @@ fn node_resources_fit(fields: &mut Fields<'_>) -> Args {
             let inner = Reader::root(&empty, &problems).fields();
             inner.map(|mut inner| ScoringStrategy {
                 kind: StrategyType::LeastAllocated,
-                resources: resources(&mut inner),
+                resources: resources(&mut inner, |_, _, _| {}),
                 requested_to_capacity_ratio: None,
             })
         }
@@ -215,19 +229,20 @@ fn node_resources_fit(fields: &mut Fields<'_>) -> Args {
     })
 }
 
-fn check_names(
-    fields: &Fields<'_>,
-    list: &str,
-    names: &[String],
+/// Names of resources, with what else can be wrong with them.
+fn names(
+    fields: &mut Fields<'_>,
+    list: &'static str,
     own: impl Fn(&str) -> Option<&'static str>,
-) {
-    for (place, name) in names.iter().enumerate() {
-        let path = format!("{}[{place}]", fields.path_of(list));
-        let problems = own(name).map(str::to_owned).into_iter();
-        for why in problems.chain(labels::key_problems(name)) {
-            fields.problems.invalid(&path, name.clone(), &why);
+) -> Vec<String> {
+    fields.each(list, |reader| {
+        let name = reader.text()?;
+        let problems = own(&name).map(str::to_owned).into_iter();
+        for why in problems.chain(labels::key_problems(&name)) {
+            reader.problems.invalid(&reader.path, name.clone(), &why);
         }
-    }
+        Some(name)
+    })
 }
 
 fn scoring_strategy(fields: &mut Fields<'_>) -> ScoringStrategy {
@@ -247,15 +262,14 @@ fn scoring_strategy(fields: &mut Fields<'_>) -> ScoringStrategy {
             StrategyType::LeastAllocated
         }
     };
-    let resources = resources(fields);
-    for (place, resource) in resources.iter().enumerate() {
+    let resources = resources(fields, |resource, path, problems| {
         if !(1..=100).contains(&resource.weight) {
-            let path = format!("{}[{place}].weight", fields.path_of("resources"));
+            let path = format!("{path}.weight");
             let name = &resource.name;
             let why = format!("resource weight of {name} not in valid range (0, 100]");
-            fields.problems.invalid(&path, resource.weight, &why);
+            problems.invalid(&path, resource.weight, &why);
         }
-    }
+    });
     let field = "requestedToCapacityRatio";
     let given = fields.get(field);
     let path = fields.path_of(field);
@@ -267,8 +281,7 @@ fn scoring_strategy(fields: &mut Fields<'_>) -> ScoringStrategy {
             None
         }
         Some(reader) => reader.fields().map(|mut inner| {
-            let shape = shape(&mut inner);
-            check_shape(&shape, &inner.path_of("shape"), inner.problems);
+            let shape = shape(&mut inner, &[]);
             inner.finish();
             RequestedToCapacityRatio { shape }
         }),
@@ -287,52 +300,62 @@ fn scoring_strategy(fields: &mut Fields<'_>) -> ScoringStrategy {
     }
 }
 
-fn shape(fields: &mut Fields<'_>) -> Vec<UtilizationShapePoint> {
-    fields.each("shape", |reader| {
+/// The points of a function, or those that it has by default.
+fn shape(fields: &mut Fields<'_>, default: &[UtilizationShapePoint]) -> Vec<UtilizationShapePoint> {
+    let points = fields.each("shape", |reader| {
         let mut fields = reader.fields()?;
         let utilization = fields.get("utilization").and_then(|one| one.integer());
         let score = fields.get("score").and_then(|one| one.integer());
+        let path = fields.path.clone();
         fields.finish();
-        Some(UtilizationShapePoint {
+        let point = UtilizationShapePoint {
             utilization: utilization.unwrap_or(0),
             score: score.unwrap_or(0),
-        })
-    })
+        };
+        Some((path, point))
+    });
+    if points.is_empty() {
+        if default.is_empty() {
+            let why = "at least one point must be specified";
+            fields.problems.required(&fields.path_of("shape"), why);
+        }
+        return default.to_vec();
+    }
+    check_shape(&points, fields.problems);
+    points.into_iter().map(|(_, point)| point).collect()
 }
 
-fn check_shape(shape: &[UtilizationShapePoint], path: &str, problems: &Problems) {
-    if shape.is_empty() {
-        problems.required(path, "at least one point must be specified");
-    }
-    let unsorted = (shape.iter().zip(shape.iter().skip(1)).enumerate())
-        .find(|(_, (one, next))| one.utilization >= next.utilization);
-    if let Some((place, (_, next))) = unsorted {
-        let path = format!("{path}[{}].utilization", place + 1);
+/// Checks points, each with its path.
+fn check_shape(points: &[(String, UtilizationShapePoint)], problems: &Problems) {
+    let unsorted = (points.iter().zip(points.iter().skip(1)))
+        .find(|((_, one), (_, next))| one.utilization >= next.utilization);
+    if let Some((_, (path, next))) = unsorted {
         let why = "values must be sorted in increasing order";
-        problems.invalid(&path, next.utilization, why);
+        problems.invalid(&format!("{path}.utilization"), next.utilization, why);
     }
-    for (place, point) in shape.iter().enumerate() {
+    for (path, point) in points {
         for (field, value, most) in [
             ("utilization", point.utilization, 100),
             ("score", point.score, 10),
         ] {
             if !(0..=most).contains(&value) {
                 let why = format!("not in valid range [0, {most}]");
-                problems.invalid(&format!("{path}[{place}].{field}"), value, &why);
+                problems.invalid(&format!("{path}.{field}"), value, &why);
             }
         }
     }
 }
 
 fn pod_topology_spread(fields: &mut Fields<'_>) -> Args {
-    let constraints = fields.each("defaultConstraints", constraint);
+    let entries = fields.get("defaultConstraints").map(Reader::list);
+    let entries = entries.unwrap_or_default();
     let path = fields.path_of("defaultingType");
     let kind = fields.text("defaultingType");
     let kind = kind.unwrap_or_else(|| "System".to_owned());
     match kind.as_str() {
         "List" => {}
         "System" => {
-            if !constraints.is_empty() {
+            if !entries.is_empty() {
                 let why = "when .defaultConstraints are not empty";
                 fields.problems.invalid(&path, kind.clone(), why);
             }
@@ -341,16 +364,21 @@ fn pod_topology_spread(fields: &mut Fields<'_>) -> Args {
             .problems
             .unsupported(&path, &kind, &["System", "List"]),
     }
-    for (place, one) in constraints.iter().enumerate() {
-        let same = |other: &&TopologySpreadConstraint| {
+    let mut constraints: Vec<TopologySpreadConstraint> = Vec::new();
+    for entry in entries {
+        let path = entry.path.clone();
+        let Some(one) = constraint(entry) else {
+            continue;
+        };
+        let same = |other: &TopologySpreadConstraint| {
             other.topology_key == one.topology_key
                 && other.when_unsatisfiable == one.when_unsatisfiable
         };
-        if constraints.iter().take(place).find(same).is_some() {
-            let path = format!("{}[{place}]", fields.path_of("defaultConstraints"));
+        if constraints.iter().any(same) {
             let value = format!("{{{}, {}}}", one.topology_key, one.when_unsatisfiable);
             fields.problems.duplicate(&path, &value);
         }
+        constraints.push(one);
     }
     Args::PodTopologySpread(PodTopologySpreadArgs {
         default_constraints: constraints,
@@ -367,8 +395,9 @@ fn constraint(reader: Reader<'_>) -> Option<TopologySpreadConstraint> {
         topology_key: fields.text("topologyKey").unwrap_or_default(),
         when_unsatisfiable: fields.text("whenUnsatisfiable").unwrap_or_default(),
         min_domains: fields.get("minDomains").and_then(|one| one.integer()),
-        node_affinity_policy: fields.text("nodeAffinityPolicy"),
-        node_taints_policy: fields.text("nodeTaintsPolicy"),
+        // The empty word is one that is not Honor, as with kube-scheduler.
+        node_affinity_policy: fields.get("nodeAffinityPolicy").and_then(|one| one.text()),
+        node_taints_policy: fields.get("nodeTaintsPolicy").and_then(|one| one.text()),
         match_label_keys: fields.texts("matchLabelKeys"),
     };
     let problems = fields.problems;
@@ -406,14 +435,9 @@ fn volume_binding(fields: &mut Fields<'_>) -> Args {
         let why = "invalid BindTimeoutSeconds, should not be a negative value";
         fields.problems.invalid(&path, timeout, why);
     }
-    let mut points = shape(fields);
-    if points.is_empty() {
-        let point = |utilization, score| UtilizationShapePoint { utilization, score };
-        points = vec![point(0, 10), point(100, 0)];
-    }
-    check_shape(&points, &fields.path_of("shape"), fields.problems);
+    let point = |utilization, score| UtilizationShapePoint { utilization, score };
     Args::VolumeBinding(VolumeBindingArgs {
         bind_timeout_seconds: timeout,
-        shape: points,
+        shape: shape(fields, &[point(0, 10), point(100, 0)]),
     })
 }

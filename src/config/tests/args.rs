@@ -53,6 +53,24 @@ fn plugin_config_belongs_to_a_plugin_once() {
 }
 
 #[test]
+fn gang_scheduling() {
+    let plugin = "GangScheduling";
+    let args = |reservation: bool, patience: &str| json!({"headOfLineReservation": reservation, "headOfLinePatience": patience});
+    reads(plugin, "{}", args(true, "5m0s"));
+    reads(
+        plugin,
+        "{headOfLineReservation: false}",
+        args(false, "5m0s"),
+    );
+    reads(plugin, "{headOfLinePatience: 90s}", args(true, "1m30s"));
+    wrong(
+        plugin,
+        "{headOfLinePatience: -1s}",
+        &[".headOfLinePatience: Invalid value: \"-1s\": must be zero or positive"],
+    );
+}
+
+#[test]
 fn default_preemption() {
     let plugin = "DefaultPreemption";
     reads(
@@ -168,6 +186,47 @@ fn pod_topology_spread() {
         plugin,
         &format!("{{defaultConstraints: [{same}]}}"),
         &[".defaultingType: Invalid value: \"System\": when .defaultConstraints are not empty"],
+    );
+    // What is wrong with the list comes first, and then each constraint with all that is wrong with
+    // it, under the place that it has in the file.
+    let worse = "{maxSkew: 0, topologyKey: node, whenUnsatisfiable: Foo, labelSelector: {}}";
+    let known = "supported values: \"DoNotSchedule\", \"ScheduleAnyway\"";
+    let of_worse = |place: usize| {
+        [
+            "maxSkew: Invalid value: 0: not in valid range (0, inf)".to_owned(),
+            format!("whenUnsatisfiable: Unsupported value: \"Foo\": {known}"),
+            "labelSelector: Forbidden: constraint must not define a selector, as they deduced for \
+             each pod"
+                .to_owned(),
+        ]
+        .map(|text| format!(".defaultConstraints[{place}].{text}"))
+    };
+    let mut expected = vec![
+        ".defaultingType: Invalid value: \"System\": when .defaultConstraints are not empty"
+            .to_owned(),
+        ".defaultConstraints[0]: must be a mapping, not 7".to_owned(),
+    ];
+    expected.extend(of_worse(1));
+    expected.push(".defaultConstraints[2]: must be a mapping, not a list".to_owned());
+    expected.extend(of_worse(3));
+    expected.push(".defaultConstraints[3]: Duplicate value: \"{node, Foo}\"".to_owned());
+    let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    let args = format!("{{defaultConstraints: [7, {worse}, [], {worse}]}}");
+    wrong(plugin, &args, &expected);
+    // The empty word stays one, and is not the default.
+    let policies = "nodeAffinityPolicy: '', nodeTaintsPolicy: ''";
+    reads(
+        plugin,
+        &one(&format!(
+            "maxSkew: 1, topologyKey: node, whenUnsatisfiable: DoNotSchedule, {policies}"
+        )),
+        json!({
+            "defaultingType": "List",
+            "defaultConstraints": [{
+                "maxSkew": 1, "topologyKey": "node", "whenUnsatisfiable": "DoNotSchedule",
+                "nodeAffinityPolicy": "", "nodeTaintsPolicy": "",
+            }],
+        }),
     );
     wrong(
         plugin,
@@ -362,6 +421,81 @@ fn node_affinity() {
             format!("{{addedAffinity: {{{required}: {{nodeSelectorTerms: [{{{term}}}]}}}}}}");
         wrong(plugin, &args, &[&format!("{terms}{path}: {text}")]);
     }
+}
+
+#[test]
+fn what_follows_an_entry_that_cannot_be_read_keeps_its_place() {
+    let strategy = |fields: &str| format!("{{scoringStrategy: {{type: {fields}}}}}");
+    let required = "addedAffinity.requiredDuringSchedulingIgnoredDuringExecution";
+    let term = format!("{required}.nodeSelectorTerms[0].matchExpressions");
+    for (plugin, args, list, unread, place, text) in [
+        (
+            "NodeResourcesFit",
+            "{ignoredResourceGroups: [7, a/b]}".to_owned(),
+            "ignoredResourceGroups",
+            "a string",
+            "[1]",
+            "Invalid value: \"a/b\": resource group name can't contain '/'",
+        ),
+        (
+            "NodeResourcesFit",
+            strategy("LeastAllocated, resources: [7, {name: cpu, weight: 101}]"),
+            "scoringStrategy.resources",
+            "a mapping",
+            "[1].weight",
+            "Invalid value: 101: resource weight of cpu not in valid range (0, 100]",
+        ),
+        (
+            "NodeResourcesBalancedAllocation",
+            "{resources: [{name: cpu}, 7, {name: cpu}]}".to_owned(),
+            "resources",
+            "a mapping",
+            "[2].name",
+            "Duplicate value: \"cpu\"",
+        ),
+        (
+            "VolumeBinding",
+            "{shape: [{utilization: 20}, 7, {utilization: 10}]}".to_owned(),
+            "shape",
+            "a mapping",
+            "[2].utilization",
+            "Invalid value: 10: values must be sorted in increasing order",
+        ),
+        (
+            "NodeAffinity",
+            "{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: \
+             [{matchExpressions: [7, {key: a, operator: Exists, values: [b]}]}]}}}"
+                .to_owned(),
+            &term,
+            "a mapping",
+            "[1].values",
+            "Invalid value: [\"b\"]: values set must be empty for exists and does not exist",
+        ),
+        (
+            "NodeAffinity",
+            "{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: \
+             [{matchExpressions: [{key: a, operator: Gt, values: [7, b]}]}]}}}"
+                .to_owned(),
+            &format!("{term}[0].values"),
+            "a string",
+            "[1]",
+            "Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer",
+        ),
+    ] {
+        let at = if args.contains(", 7,") { 1 } else { 0 };
+        let expected = [
+            format!(".{list}[{at}]: must be {unread}, not 7"),
+            format!(".{list}{place}: {text}"),
+        ];
+        wrong(plugin, &args, &[&expected[0], &expected[1]]);
+    }
+    refused(
+        "profiles: [{pluginConfig: [{name: NodePorts}, 7, {name: NodePorts}]}]",
+        &[
+            "profiles[0].pluginConfig[1]: must be a mapping, not 7",
+            "profiles[0].pluginConfig[2]: Duplicate value: \"NodePorts\"",
+        ],
+    );
 }
 
 #[test]

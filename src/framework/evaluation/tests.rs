@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::plugins::default_profile;
-use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};
+use crate::plugins::testing::peers::SpreadConstraint;
+use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod, PlainTerm};
 
 fn node(place: usize) -> PlainNode {
     PlainNode {
@@ -73,6 +74,43 @@ fn equal_nodes_are_chosen_evenly_and_the_same_each_time() {
         chosen.insert(choice.node);
     }
     assert_eq!(chosen.len(), 50, "some node is never chosen");
+}
+
+#[test]
+fn who_has_nothing_to_say_has_not_scored() {
+    let (mut cluster, profile) = setting(2);
+    let mut evaluation = Evaluation::default();
+    let mut check = |pod: &PlainPod, expected: &str| {
+        let compiled = pod.compiled("", 1);
+        let shape = &compiled.waiting.unwrap().shape;
+        let peers = cluster.adopt(&compiled.peers);
+        let incoming = Incoming { shape, peers };
+        evaluation.clear();
+        evaluation.filter(&profile, incoming, &cluster);
+        evaluation.score(&profile, incoming, &cluster);
+        assert_eq!(profile.names(evaluation.scored()), expected);
+    };
+    let mut pod = PlainPod::asking("pod", &[("cpu", 1)]);
+    check(
+        &pod,
+        "[ImageLocality NodeResourcesBalancedAllocation NodeResourcesFit TaintToleration]",
+    );
+    let term = PlainTerm {
+        expressions: vec![("zone".to_owned(), "Exists".to_owned(), Vec::new())],
+        fields: Vec::new(),
+    };
+    pod.preferred = vec![(1, term)];
+    pod.peers.spread = vec![SpreadConstraint {
+        max_skew: 1,
+        topology_key: "zone".to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..SpreadConstraint::default()
+    }];
+    check(
+        &pod,
+        "[ImageLocality NodeAffinity NodeResourcesBalancedAllocation NodeResourcesFit \
+         PodTopologySpread TaintToleration]",
+    );
 }
 
 #[test]

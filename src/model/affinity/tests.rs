@@ -206,7 +206,106 @@ fn preferences_without_weight_or_content_are_left_out() {
         (0, term(label, &[]), false),
         (5, term(&[], &[]), false),
     ] {
-        let compiled = PreferredTerm::compile(&api::PreferredTerm { weight, preference });
-        assert_eq!(compiled.is_some(), kept, "{weight}");
+        let compiled = PreferredTerm::compile(&[api::PreferredTerm { weight, preference }]);
+        assert_eq!(compiled.map(|terms| terms.len()), Ok(usize::from(kept)));
     }
+}
+
+/// The texts are those of `nodeaffinity.NewPreferredSchedulingTerms`.
+#[test]
+fn preferred_terms_that_cannot_be_read_are_told_in_upstreams_words() {
+    const NAME: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start \
+        and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex \
+        used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric \
+        characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. \
+        'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+        '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+    let check = |list: &[(i32, api::NodeSelectorTerm)], expected: &str| {
+        let preferred: Vec<_> = (list.iter())
+            .map(|(weight, preference)| api::PreferredTerm {
+                weight: *weight,
+                preference: preference.clone(),
+            })
+            .collect();
+        assert_eq!(PreferredTerm::compile(&preferred), Err(expected.to_owned()));
+    };
+    let one = |expression, expected: &str| {
+        let place = "[0].matchExpressions[0].";
+        check(
+            &[(1, term(&[expression], &[]))],
+            &format!("{place}{expected}"),
+        );
+    };
+    one(
+        ("disk", "In", &["ssd", "a b"]),
+        &format!("values[1][disk]: Invalid value: \"a b\": {VALUE}"),
+    );
+    one(
+        ("size", "Gt", &["1", "2"]),
+        "values: Invalid value: [\"1\",\"2\"]: for 'Gt', 'Lt' operators, exactly one value is \
+         required",
+    );
+    one(
+        ("size", "Lt", &[]),
+        "values: Invalid value: null: for 'Gt', 'Lt' operators, exactly one value is required",
+    );
+    one(
+        ("disk", "In", &[]),
+        "values: Invalid value: null: for 'in', 'notin' operators, values set can't be empty",
+    );
+    one(
+        ("disk", "Exists", &["a", "b"]),
+        "values: Invalid value: [\"a\",\"b\"]: values set must be empty for exists and does not \
+         exist",
+    );
+    one(
+        ("-/b", "NotIn", &["a"]),
+        "key: Invalid value: \"-/b\": prefix part a lowercase RFC 1123 subdomain must consist of \
+         lower case alphanumeric characters, '-' or '.', and must start and end with an \
+         alphanumeric character (e.g. 'example.com', regex used for validation is \
+         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+    );
+    one(
+        ("", "Exists", &[]),
+        &format!("key: Invalid value: \"\": name part must be non-empty; name part {NAME}"),
+    );
+    one(
+        ("a/b/c", "Exists", &[]),
+        &format!(
+            "key: Invalid value: \"a/b/c\": a valid label key {NAME} with an optional DNS \
+             subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ),
+    );
+    // Those of all terms and requirements stand together.
+    let is = term(&[("disk", "Is", &["ssd"]), ("size", "Gt", &["many"])], &[]);
+    check(
+        &[
+            (1, term(&[("disk", "In", &["ssd"])], &[])),
+            (0, is.clone()),
+            (5, is.clone()),
+        ],
+        "[[2].matchExpressions[0].operator: Unsupported value: \"Is\": supported values: \"In\", \
+         \"NotIn\", \"Exists\", \"DoesNotExist\", \"Gt\", \"Lt\", \
+         [2].matchExpressions[1].values[0]: Invalid value: \"many\": for 'Gt', 'Lt' operators, the \
+         value must be an integer]",
+    );
+    let name = "metadata.name";
+    let fields: Parts<'_> = &[
+        (name, "Exists", &[]),
+        (name, "In", &["a", "b"]),
+        (name, "In", &[]),
+        ("other", "In", &["a"]),
+    ];
+    check(
+        &[(1, term(&[], fields))],
+        "[[0].matchFields[0].operator: Unsupported value: \"Exists\": supported values: \"In\", \
+         \"NotIn\", [0].matchFields[1].values: Invalid value: [\"a\",\"b\"]: must have one \
+         element, [0].matchFields[2].values: Invalid value: null: must have one element]",
+    );
+    let unread = api::PreferredTerm {
+        weight: 0,
+        preference: is,
+    };
+    assert_eq!(PreferredTerm::compile(&[unread]), Ok(Box::default()));
 }

@@ -110,7 +110,6 @@ fn preferences_add_up() {
         preferred: vec![
             (10, term("parity", "In", &["odd"])),
             (5, term("number", "Lt", &["4"])),
-            (3, term("parity", "Oops", &[])),
         ],
         ..PlainPod::default()
     };

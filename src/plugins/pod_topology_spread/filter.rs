@@ -15,19 +15,13 @@ impl PeerFilter for PodTopologySpread {
     fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFilterAnswer {
         let class = cluster.peers().class(pod.peers);
         if let Some(error) = &class.spec().bad_spread {
-            return PreFilterAnswer::Reject(format!(
+            return PreFilterAnswer::Error(format!(
                 "get constraints from pod: obtaining pod's hard topology spread constraints: {error}"
             ));
         }
-        let asks = if class.spec().has_spread {
-            class.spec().spread.iter().any(|one| one.hard)
-        } else {
-            class.default_selector().is_some() && self.defaults.iter().any(|one| one.hard)
-        };
-        if asks {
-            PreFilterAnswer::Proceed
-        } else {
-            PreFilterAnswer::Skip
+        match self.asked(class, cluster.peers().topology(), true).next() {
+            Some(_) => PreFilterAnswer::Proceed,
+            None => PreFilterAnswer::Skip,
         }
     }
 
@@ -51,14 +45,14 @@ impl PeerFilter for PodTopologySpread {
                 return;
             }
             let counts = inclusion.counts(constraint, cluster, &counting);
-            let enough_domains = (counts.domains() as i64) >= constraint.min_domains;
+            let enough_domains = (counts.domains() as i64) >= constraint.asked.min_domains;
             let least = if enough_domains {
                 counts.min().unwrap_or(i64::from(i32::MAX))
             } else {
                 0
             };
             let itself = i64::from(constraint.counts_itself);
-            let uneven = |pods: i64| pods + itself - least > constraint.max_skew;
+            let uneven = |pods: i64| pods + itself - least > constraint.asked.max_skew;
             let mut hit = NodeSet::new();
             if left.is_at_most(ONE_BY_ONE) || uneven(0) {
                 for node in left

@@ -5,9 +5,9 @@
 //! count, is looked at when a node's labels change.
 
 use super::PodTopologySpread;
-use crate::cluster::{Cluster, PeerClass, SelectorId};
+use crate::cluster::{Cluster, PeerClass, SpreadCounter};
 use crate::framework::{ClusterEvent, EventKind, EventSet, Incoming, Topic};
-use crate::model::{LabelView, NodeModel};
+use crate::model::{LabelView, NodeModel, SpreadConstraint};
 
 pub(super) const EVENTS: EventSet = EventSet::of(&[
     EventKind::AssignedPodAdd,
@@ -22,44 +22,17 @@ pub(super) const EVENTS: EventSet = EventSet::of(&[
     EventKind::NodeTaint,
 ]);
 
-/// A constraint that must hold, as far as hints look at it.
-struct Hard<'a> {
-    key: &'a str,
-    pods: Option<SelectorId>,
-    honor_affinity: bool,
-    honor_taints: bool,
-}
+/// A constraint that must hold, with what it counts.
+type Hard<'a> = (&'a SpreadConstraint, SpreadCounter);
 
 impl PodTopologySpread {
-    fn hard<'a>(&'a self, class: &'a PeerClass) -> Vec<Hard<'a>> {
-        if class.spec().has_spread {
-            let own = class.spec().spread.iter().zip(class.spread());
-            return own
-                .filter(|(constraint, _)| constraint.hard)
-                .map(|(constraint, counter)| Hard {
-                    key: &constraint.topology_key,
-                    pods: counter.pods,
-                    honor_affinity: constraint.honor_affinity,
-                    honor_taints: constraint.honor_taints,
-                })
-                .collect();
-        }
-        let Some(pods) = class.default_selector() else {
-            return Vec::new();
-        };
-        let hard = self.defaults.iter().filter(|constraint| constraint.hard);
-        hard.map(|constraint| Hard {
-            key: &constraint.topology_key,
-            pods: Some(pods),
-            honor_affinity: constraint.honor_affinity,
-            honor_taints: constraint.honor_taints,
-        })
-        .collect()
+    fn hard<'a>(&'a self, class: &'a PeerClass, cluster: &'a Cluster) -> Vec<Hard<'a>> {
+        (self.asked(class, cluster.peers().topology(), true)).collect()
     }
 
     pub(super) fn heard(&self, pod: Incoming<'_>, cluster: &Cluster) -> Vec<Topic> {
         let class = cluster.peers().class(pod.peers);
-        let hard = self.hard(class);
+        let hard = self.hard(class, cluster);
         let mut topics: Vec<_> = [
             EventKind::NodeAdd,
             EventKind::NodeDelete,
@@ -67,15 +40,12 @@ impl PodTopologySpread {
         ]
         .map(Topic::Kind)
         .into();
-        topics.extend(
-            hard.iter()
-                .map(|constraint| Topic::node_label(constraint.key)),
-        );
-        if hard.iter().any(|constraint| constraint.honor_affinity) {
+        topics.extend((hard.iter()).map(|(asked, _)| Topic::node_label(&asked.topology_key)));
+        if hard.iter().any(|(asked, _)| asked.honor_affinity) {
             topics.extend(pod.shape.labels_of_nodes().map(Topic::node_label));
         }
         if class.spec().has_spread {
-            let counted = hard.iter().filter_map(|constraint| constraint.pods);
+            let counted = hard.iter().filter_map(|(_, counter)| counter.pods);
             topics.extend(counted.map(Topic::Meant));
         } else {
             // Whom services and controllers select may change while the pod waits.
@@ -98,24 +68,21 @@ impl PodTopologySpread {
     ) -> bool {
         let peers = cluster.peers();
         let class = peers.class(pod.peers);
-        let hard = self.hard(class);
-        let counts = |constraint: &Hard<'_>, of: &PeerClass| {
-            constraint.pods.is_some_and(|pods| of.is_meant_by(pods))
+        let hard = self.hard(class, cluster);
+        let counts = |(_, counter): &Hard<'_>, of: &PeerClass| {
+            counter.pods.is_some_and(|pods| of.is_meant_by(pods))
         };
         let has_all = |node: &NodeModel| {
-            let mut keys = hard.iter().map(|constraint| constraint.key);
+            let mut keys = hard.iter().map(|(asked, _)| &asked.topology_key);
             keys.all(|key| node.label(key).is_some())
         };
-        // Nothing but a change of itself helps a pod whose constraints cannot be read.
-        let unreadable = class.spec().bad_spread.is_some();
         match event {
             ClusterEvent::TargetPod(_, old) => {
                 let before = peers.class(old.peers);
-                let honors = || hard.iter().any(|constraint| constraint.honor_taints);
+                let honors = || hard.iter().any(|(asked, _)| asked.honor_taints);
                 old.shape.tolerations != pod.shape.tolerations && honors()
                     || self.asks_otherwise(before, class)
             }
-            _ if unreadable => false,
             ClusterEvent::AssignedPodAdd(one) | ClusterEvent::AssignedPodDelete(one) => {
                 let one = peers.class(one.peers);
                 hard.iter().any(|constraint| counts(constraint, one))
@@ -126,10 +93,11 @@ impl PodTopologySpread {
             }
             ClusterEvent::NodeAdd(node) | ClusterEvent::NodeDelete(node) => has_all(node),
             ClusterEvent::NodeUpdate(_, old, new) => {
-                let moved =
-                    |constraint: &Hard<'_>| old.label(constraint.key) != new.label(constraint.key);
+                let moved = |(asked, _): &Hard<'_>| {
+                    old.label(&asked.topology_key) != new.label(&asked.topology_key)
+                };
                 let included = |node: &NodeModel| pod.shape.asks_for(node);
-                let honors = |constraint: &Hard<'_>| constraint.honor_affinity;
+                let honors = |(asked, _): &Hard<'_>| asked.honor_affinity;
                 has_all(old) != has_all(new)
                     || has_all(new)
                         && (hard.iter().any(moved)

@@ -8,18 +8,30 @@ use crate::framework::{Incoming, MAX_SCORE, PeerScore};
 const FEW: usize = 64;
 
 impl PeerScore for PodTopologySpread {
-    fn skips(&self, pod: Incoming<'_>, cluster: &Cluster) -> bool {
-        let class = cluster.peers().class(pod.peers);
-        if class.spec().has_spread {
-            class.spec().spread.iter().all(|one| one.hard)
-        } else {
-            class.default_selector().is_none() || self.defaults.iter().all(|one| one.hard)
-        }
+    fn fault(&self, pod: Incoming<'_>, cluster: &Cluster) -> Option<String> {
+        let fault = (cluster
+            .peers()
+            .class(pod.peers)
+            .spec()
+            .bad_soft_spread
+            .as_ref())?;
+        Some(format!(
+            "calculating preScoreState: obtaining pod's soft topology spread constraints: {fault}"
+        ))
     }
 
-    fn score(&self, pod: Incoming<'_>, cluster: &Cluster, feasible: &NodeSet, column: &mut [i64]) {
+    fn score(
+        &self,
+        pod: Incoming<'_>,
+        cluster: &Cluster,
+        feasible: &NodeSet,
+        column: &mut [i64],
+    ) -> bool {
         let class = cluster.peers().class(pod.peers);
         let constraints = self.constraints(class, cluster, false);
+        if constraints.is_empty() {
+            return false;
+        }
         // With the built-in defaults a node without a zone is still one to spread over.
         let all_labels = class.spec().has_spread || !self.system;
         let (mut counting, mut scored) = (cluster.nodes().clone(), feasible.clone());
@@ -56,6 +68,7 @@ impl PeerScore for PodTopologySpread {
             }
         }
         normalize(&sums, &scored, column);
+        true
     }
 }
 
@@ -129,7 +142,7 @@ fn weight(domains: usize) -> f64 {
 }
 
 fn score_for(pods: i64, constraint: &Constraint<'_>, weight: f64) -> f64 {
-    pods as f64 * weight + (constraint.max_skew - 1) as f64
+    pods as f64 * weight + (constraint.asked.max_skew - 1) as f64
 }
 
 /// The fewer the better: 100 for a node with as few as the best would have if the worst had none.

@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::naive::requirement_holds;
 use super::peers::Peers;
 use super::plain::{
     Amounts, PlainContainer, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
@@ -231,6 +232,15 @@ fn term(names: usize) -> impl Strategy<Value = PlainTerm> {
         })
 }
 
+/// Without what cannot be read, which is an error in preferred terms.
+fn readable(term: impl Strategy<Value = PlainTerm>) -> impl Strategy<Value = PlainTerm> {
+    term.prop_map(|mut term| {
+        let anywhere = PlainNode::default();
+        (term.expressions).retain(|one| requirement_holds(one, &anywhere).is_some());
+        term
+    })
+}
+
 /// A term that confines to one node, so that a pod of such terms is narrowed to few.
 fn naming_term(names: usize) -> impl Strategy<Value = PlainTerm> {
     (0..names + 1).prop_map(|place| {
@@ -256,7 +266,7 @@ pub(crate) fn pod(names: usize) -> BoxedStrategy<PlainPod> {
         ],
         prop_oneof![
             2 => Just(Vec::new()),
-            1 => vec((select(vec![0, 1, 30, 100]), term(names)), 1..=3),
+            1 => vec((select(vec![0, 1, 30, 100]), readable(term(names))), 1..=3),
         ],
     );
     let extras = (

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::peers::affinity::NaiveInterPodAffinity;
 use super::peers::spread::NaivePodTopologySpread;
-use super::peers::{Filtering, Scoring};
-use super::peers::{Labels, Workload};
+use super::peers::{Filtering, Labels, Scoring, Workload, proper};
 use super::plain::{Amounts, PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration};
 
 const MIB: i64 = 1024 * 1024;
@@ -493,7 +492,17 @@ fn conflict(one: &Port, other: &Port) -> bool {
 }
 
 /// None when a requirement cannot be read, which makes its term match nothing.
-fn requirement_holds((key, operator, values): &PlainRequirement, node: &PlainNode) -> Option<bool> {
+/// Whether the requirement holds; None when it cannot be read, whatever the node.
+pub(crate) fn requirement_holds(
+    (key, operator, values): &PlainRequirement,
+    node: &PlainNode,
+) -> Option<bool> {
+    if values
+        .iter()
+        .any(|value| !value.is_empty() && !proper(value))
+    {
+        return None;
+    }
     let label = node.labels.get(key);
     match &**operator {
         "In" if !values.is_empty() => Some(label.is_some_and(|held| values.contains(held))),

@@ -299,6 +299,14 @@ const VALUE: &str = "a valid label must be an empty string or consist of alphanu
     'my_value',  or '12345', regex used for validation is \
     '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
+/// Whether it consists of what labels may consist of.
+pub(crate) fn proper(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(word)
+        && text.ends_with(word)
+        && text.chars().all(|c| word(c) || "-_.".contains(c))
+}
+
 /// Why the requirement cannot be read. Of keys and values only their characters are looked at.
 fn fault(part: &Expression) -> Option<String> {
     let Expression {
@@ -306,12 +314,6 @@ fn fault(part: &Expression) -> Option<String> {
         operator,
         values,
     } = part;
-    let proper = |text: &str| {
-        let word = |c: char| c.is_ascii_alphanumeric();
-        text.starts_with(word)
-            && text.ends_with(word)
-            && text.chars().all(|c| word(c) || "-_.".contains(c))
-    };
     let mut faults = Vec::new();
     let name = key.rsplit('/').next().unwrap();
     if name.is_empty() {

@@ -22,7 +22,7 @@ use crate::api;
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{Diagnosis, Incoming, Plugin, PreFilterAnswer, Reason};
 use crate::model::{
-    CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, Requirement, labels,
+    self, CompiledPod, ControllerKind, LabelSelector, Labels, NodeModel, Requirement, labels,
 };
 use crate::plugins::testing::arbitrary::{easy_pod, node, pod};
 use crate::plugins::testing::naive::World;
@@ -34,7 +34,7 @@ use crate::plugins::testing::peers::{
 use crate::plugins::testing::plain::{
     PlainNode, PlainPod, PlainRequirement, PlainTerm, PlainToleration,
 };
-use crate::plugins::{DefaultConstraint, InterPodAffinity, PodTopologySpread};
+use crate::plugins::{InterPodAffinity, PodTopologySpread};
 
 pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
@@ -373,7 +373,10 @@ fn say(
     let (filter, score) = (plugin.peer_filter().unwrap(), plugin.peer_score().unwrap());
     let mut answer = match filter.pre_filter(pod, cluster) {
         PreFilterAnswer::Skip => json!({ "preFilter": "Skip" }),
-        PreFilterAnswer::Reject(text) => json!({ "preFilter": text }),
+        PreFilterAnswer::Reject(text) => {
+            json!({ "preFilter": ["UnschedulableAndUnresolvable", text] })
+        }
+        PreFilterAnswer::Error(text) => json!({ "preFilter": ["Error", text] }),
         PreFilterAnswer::Proceed => {
             let (mut left, mut why) = (cluster.nodes().clone(), Diagnosis::default());
             filter.filter(pod, cluster, &mut left, &mut why);
@@ -401,11 +404,13 @@ fn say(
         PreFilterAnswer::Narrow(_) => panic!("no such plugin narrows"),
     };
     for (which, nodes) in scored {
+        if let Some(fault) = score.fault(pod, cluster) {
+            answer[which] = json!({ "preScore": ["Error", fault] });
+            continue;
+        }
         let mut column = vec![-7; cluster.node_slots()];
-        if score.skips(pod, cluster) {
+        if !score.score(pod, cluster, nodes, &mut column) {
             column.fill(0);
-        } else {
-            score.score(pod, cluster, nodes, &mut column);
         }
         let scores: BTreeMap<&str, i64> = (nodes.iter())
             .map(|node| (cluster.node_name(node), column[node.index()]))
@@ -419,13 +424,12 @@ fn say(
 /// scored, which comes to the same.
 fn expected(answer: &Value, scored: &[(&'static str, NodeSet)], cluster: &Cluster) -> Value {
     let mut expected = answer.clone();
-    if let Some(refusal) = answer["preFilter"].as_array() {
-        expected["preFilter"] = refusal[1].clone();
-    }
     for (which, nodes) in scored {
         let scoring = &answer[which];
         expected[which] = if scoring["preScore"] == "Success" {
             scoring["normalized"].clone()
+        } else if scoring["preScore"].is_array() {
+            scoring.clone()
         } else {
             let zero = |node| (cluster.node_name(node), 0);
             json!(nodes.iter().map(zero).collect::<BTreeMap<&str, i64>>())
@@ -440,10 +444,11 @@ pub(super) fn spread_of(args: &Value) -> PodTopologySpread {
         return PodTopologySpread::default();
     }
     let honors = |policy: &Value, default| policy.as_str().map_or(default, |one| one == "Honor");
-    let constraint = |one: &Value| DefaultConstraint {
+    let constraint = |one: &Value| model::SpreadConstraint {
         hard: one["whenUnsatisfiable"] == "DoNotSchedule",
         max_skew: one["maxSkew"].as_i64().unwrap(),
         topology_key: text(&one["topologyKey"]).into(),
+        selector: LabelSelector::Nothing,
         min_domains: one["minDomains"].as_i64().unwrap_or(1),
         honor_affinity: honors(&one["nodeAffinityPolicy"], true),
         honor_taints: honors(&one["nodeTaintsPolicy"], false),
@@ -482,9 +487,7 @@ fn the_plugins_answer_as_kube_scheduler() {
                 let answer = &asked["answers"][plugin.name()];
                 let scored: Vec<(&'static str, NodeSet)> = ["feasible", "subset"]
                     .into_iter()
-                    .filter(|which| {
-                        !answer[which].is_null() && answer[which]["preScore"].is_string()
-                    })
+                    .filter(|which| !answer[which].is_null())
                     .map(|which| {
                         let mut nodes: NodeSet = (list(&asked["subset"]).iter())
                             .filter_map(|name| cluster.node_id(name.as_str().unwrap()))
@@ -501,12 +504,7 @@ fn the_plugins_answer_as_kube_scheduler() {
                         (which, nodes)
                     })
                     .collect();
-                let mut expected = expected(answer, &scored, &cluster);
-                for which in ["feasible", "subset"] {
-                    if !scored.iter().any(|(other, _)| *other == which) {
-                        expected.as_object_mut().unwrap().remove(which);
-                    }
-                }
+                let expected = expected(answer, &scored, &cluster);
                 let said = say(plugin, incoming, &cluster, &scored);
                 let (line, plugin) = (number + 1, plugin.name());
                 assert_eq!(said, expected, "line {line}, pod {name}, {plugin}");

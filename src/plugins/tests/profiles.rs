@@ -143,11 +143,20 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
 fn groups_are_heeded_until_their_plugin_is_off() {
     let gangs = |point: &str, list: &str| {
         let plugins = format!("plugins: {{{point}: {{{list}: [{{name: GangScheduling}}]}}}}");
-        of(&plugins).gangs
+        of(&plugins).gangs.is_some()
     };
-    assert!(of("").gangs);
+    assert!(of("").gangs.is_some());
     assert!(gangs("multiPoint", "enabled"));
     assert!(!gangs("multiPoint", "disabled"));
+    let patience = |args: &str| {
+        let args = format!("pluginConfig: [{{name: GangScheduling, args: {{{args}}}}}]");
+        of(&args).gangs.unwrap().patience
+    };
+    let minutes = |minutes: u64| Some(std::time::Duration::from_secs(60 * minutes));
+    assert_eq!(patience(""), minutes(5));
+    assert_eq!(patience("headOfLinePatience: 10m"), minutes(10));
+    assert_eq!(patience("headOfLinePatience: 0s"), minutes(0));
+    assert_eq!(patience("headOfLineReservation: false"), None);
 }
 
 #[test]

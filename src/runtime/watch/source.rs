@@ -17,6 +17,12 @@ pub(in crate::runtime) trait Source: Kind {
     /// delayed, and the server is asked again.
     const WITHOUT: Option<&'static str> = None;
 
+    /// What logs call it.
+    const NAME: &'static str = Self::KIND;
+
+    /// Whether the server may have no such kind, now or later.
+    const COMES_AND_GOES: bool = false;
+
     /// Which objects; empty for all.
     const FIELDS: &'static str = "";
 
@@ -213,12 +219,12 @@ impl Source for StatefulSet {
 }
 
 /// The identity of what has a name in a namespace; neither has a slash in it.
-fn path(meta: &Meta) -> Box<str> {
+pub(super) fn path(meta: &Meta) -> Box<str> {
     format!("{}/{}", meta.namespace, meta.name).into()
 }
 
 /// The namespace and the name again.
-fn apart(identity: &str) -> (Box<str>, Box<str>) {
+pub(super) fn apart(identity: &str) -> (Box<str>, Box<str>) {
     let (namespace, name) = identity.split_once('/').unwrap_or(("", identity));
     (namespace.into(), name.into())
 }

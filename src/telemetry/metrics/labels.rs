@@ -88,6 +88,16 @@ labels! {
         Error => "error",
     }
 
+    /// How an attempt to place a gang ended (label `result`).
+    GangResult {
+        /// Enough of its members were placed.
+        Scheduled => "scheduled",
+        /// None was.
+        Unschedulable => "unschedulable",
+        /// The attempt itself failed.
+        Error => "error",
+    }
+
     /// Where plugins are asked (label `extension_point`), with kube-scheduler's names.
     ExtensionPoint {
         /// May the pod be tried at all?

@@ -1,0 +1,241 @@
+//! A gang's scheduling cycle: all of it is planned on one state, and placed or left alone.
+
+use rustc_hash::FxHashSet;
+
+use crate::cluster::NodeId;
+use crate::engine::{ConditionReason, Engine};
+use crate::framework::PluginSet;
+use crate::gang::{
+    Candidate, CandidateClass, GangId, Place, Plan, Readiness, Refusal, Refused, Request, plan,
+};
+use crate::model::{GangTopology, Time};
+use crate::queue::{ClassId, Listener, PodKey};
+use crate::telemetry::metrics::GangResult;
+
+impl Engine {
+    pub(in crate::engine) fn gang_cycle(&mut self, id: GangId, now: Time, started: f64) {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return;
+        };
+        let unit = gang.unit;
+        if gang.readiness() != Readiness::Ready {
+            self.queue.remove(unit);
+            return;
+        }
+        let members: Vec<PodKey> = gang.pending().collect();
+        if let Some(text) = self.gang_behind_head(id, &members) {
+            self.queue.fail_gang(unit, now);
+            self.gangs.page(id).refusal = Some(text.as_str().into());
+            for &key in &members {
+                let text = text.as_str().into();
+                self.patch_condition(key, ConditionReason::Unschedulable, &text);
+            }
+            return;
+        }
+        self.queue.gang_tried(members.iter().copied(), now);
+        for &member in &members {
+            self.unmark(member);
+        }
+        if self.cluster.node_count() == 0 {
+            self.gang_without_nodes(id, &members, now);
+            return;
+        }
+        let answer = self.plan_gang(id, &members);
+        let took = (self.stopwatch)() - started;
+        self.metrics.algorithm(took);
+        match answer {
+            Ok(plan) => {
+                self.gang_metrics.attempt(GangResult::Scheduled, took);
+                self.gang_placed(id, &members, plan, now, started);
+            }
+            Err(refused) => {
+                self.gang_metrics.attempt(GangResult::Unschedulable, took);
+                self.gang_refused(id, &members, &refused, now);
+            }
+        }
+    }
+
+    fn plan_gang(&mut self, id: GangId, members: &[PodKey]) -> Result<Plan, Box<Refused>> {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return Err(Box::default());
+        };
+        let (need, topology) = (gang.need(), gang.topology());
+        let anchors: Vec<NodeId> = if topology == GangTopology::default() {
+            Vec::new()
+        } else {
+            (gang.members())
+                .filter(|(_, member)| member.is_live())
+                .filter_map(|(uid, _)| {
+                    let id = self.cluster.placed_by_uid(uid)?;
+                    Some(self.cluster.placed(id)?.node)
+                })
+                .collect()
+        };
+        let known_room = self.gangs.page(id).room;
+        for key in members {
+            if let Some(pod) = self.pods.get(key) {
+                self.cluster.prepare(pod.peers);
+            }
+        }
+        let mut ids: Vec<ClassId> = Vec::new();
+        let mut lent: Vec<CandidateClass> = Vec::new();
+        let Self {
+            cluster,
+            pods,
+            profiles,
+            nominator,
+            classes,
+            seed,
+            gangs,
+            ..
+        } = self;
+        let gang = gangs.table.get(id);
+        let mut candidates = Vec::with_capacity(members.len());
+        let mut profile = 0;
+        for &key in members {
+            let Some(pod) = pods.get(&key) else {
+                continue;
+            };
+            let known = ids.iter().position(|class| *class == pod.class);
+            let class = match known {
+                Some(place) => place,
+                None => {
+                    let Some((_, shape)) = classes.get(pod.class) else {
+                        continue;
+                    };
+                    let shape = std::sync::Arc::clone(shape);
+                    let evaluation = classes.lend(pod.class);
+                    ids.push(pod.class);
+                    lent.push(CandidateClass { shape, evaluation });
+                    ids.len() - 1
+                }
+            };
+            profile = pod.profile;
+            let member = gang.and_then(|gang| gang.member(&pod.reference.uid));
+            candidates.push(Candidate {
+                key,
+                class,
+                peers: pod.peers,
+                reference: &pod.reference,
+                priority: pod.priority,
+                placed: &pod.placed,
+                hash: pod.hash ^ *seed,
+                role: member.and_then(|member| member.role.as_deref()),
+            });
+        }
+        let priority = candidates.first().map_or(0, |candidate| candidate.priority);
+        let own: FxHashSet<PodKey> = members.iter().copied().collect();
+        let nominated = nominator.before(|key| own.contains(&key), priority, pods, cluster);
+        let request = Request {
+            profile: &profiles[profile].profile,
+            nominated: &nominated,
+            candidates: &candidates,
+            need: &need,
+            topology: &topology,
+            anchors: &anchors,
+            known_room,
+        };
+        let answer = plan(cluster, &request, &mut lent);
+        for (id, class) in ids.into_iter().zip(lent) {
+            classes.give_back(id, class.evaluation);
+        }
+        answer
+    }
+
+    /// All binds of a gang leave together.
+    fn gang_placed(&mut self, id: GangId, members: &[PodKey], plan: Plan, now: Time, started: f64) {
+        self.gangs.page(id).room = None;
+        for placed in &plan.placed {
+            let Some(&key) = members.get(placed.candidate) else {
+                continue;
+            };
+            let Some(uid) = self.pods.get(&key).map(|pod| pod.reference.uid.clone()) else {
+                continue;
+            };
+            self.gangs.table.relocate(&uid, Place::Binding(key));
+            self.queue.member_in_flight(key);
+            self.send_bind(key, placed.choice.node, placed.placed, started);
+        }
+        let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
+            return;
+        };
+        if plan.refused.is_empty() {
+            self.queue.remove(unit);
+        } else {
+            // Those that the gang can do without follow when there is room for them.
+            let texts = self.words_for_extras(members, &plan.refused);
+            self.gangs.page(id).rejectors = all_rejectors(&plan.refused);
+            self.gang_waits(id, members, now);
+            for (key, text) in texts {
+                self.tell_member(key, &text);
+            }
+        }
+        self.gang_changed(id, super::News::NoHelp, now);
+    }
+
+    fn gang_refused(&mut self, id: GangId, members: &[PodKey], refused: &Refused, now: Time) {
+        if refused.unchanged {
+            // Nothing has to be said again; everybody listens to what they listened to.
+            self.gang_waits(id, members, now);
+            return;
+        }
+        let page = self.gangs.page(id);
+        page.room = refused.room;
+        page.rejectors = all_rejectors(&refused.refused);
+        self.gang_waits(id, members, now);
+        self.tell_refusal(id, members, refused, now);
+    }
+
+    /// The gang is unschedulable: every member that is left listens to what may cure a refusal.
+    /// Room for one may be made by another one that goes elsewhere, so that all listen to the same.
+    fn gang_waits(&mut self, id: GangId, members: &[PodKey], now: Time) {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return;
+        };
+        let unit = gang.unit;
+        let by_topology = gang.topology().required.is_some();
+        let left: FxHashSet<PodKey> = gang.pending().collect();
+        let rejectors = self.gangs.page(id).rejectors;
+        let mut listeners = Vec::with_capacity(left.len());
+        for key in members.iter().filter(|key| left.contains(key)) {
+            let Some(pod) = self.pods.get(key) else {
+                continue;
+            };
+            let state = &self.profiles[pod.profile];
+            for plugin in rejectors.iter() {
+                state.plugins[plugin.index()].unschedulable(1);
+            }
+            listeners.push(Listener {
+                key: *key,
+                rejectors,
+                peers: state.profile.known_to_others(rejectors, pod.peers),
+            });
+        }
+        if by_topology {
+            self.gangs.by_topology.insert(id);
+        }
+        let (profiles, classes, cluster) = (&self.profiles, &self.classes, &self.cluster);
+        self.queue.reject_gang(unit, &listeners, now, |group| {
+            crate::engine::waking::topics(profiles, classes, cluster, group)
+        });
+    }
+
+    fn gang_without_nodes(&mut self, id: GangId, members: &[PodKey], now: Time) {
+        let text = "no nodes available to schedule pods";
+        if let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) {
+            self.queue.fail_gang(unit, now);
+        }
+        self.gangs.page(id).refusal = Some(text.into());
+        for &key in members {
+            self.tell_member(key, text);
+        }
+    }
+}
+
+fn all_rejectors(refused: &[Refusal]) -> PluginSet {
+    let mut rejectors = PluginSet::default();
+    for plugin in refused.iter().flat_map(|refusal| refusal.rejectors.iter()) {
+        rejectors.insert(plugin);
+    }
+    rejectors
+}

@@ -1,0 +1,263 @@
+//! Telling of gangs: conditions of their pods, statuses of their objects, events, each once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::words;
+use crate::engine::{
+    About, Action, Awaited, ConditionReason, Engine, EventKind, GroupPhase, GroupStatus,
+    ObjectEvent, StatusPatch,
+};
+use crate::gang::{Gang, GangId, Readiness, Refused};
+use crate::model::{PodCondition, Time};
+use crate::queue::PodKey;
+
+impl Engine {
+    /// Tells of the gangs whose time has come.
+    pub(in crate::engine) fn tell_gangs(&mut self, now: Time) {
+        while let Some(id) = self.gangs.take_due(now) {
+            self.tell_gang(id, now);
+        }
+    }
+
+    fn tell_gang(&mut self, id: GangId, now: Time) {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return;
+        };
+        let readiness = gang.readiness();
+        let refusal = self
+            .gangs
+            .pages
+            .get(&id)
+            .and_then(|page| page.refusal.clone());
+        let status = status(gang, &readiness, refusal);
+        let timeout = gang.timeout();
+        match &readiness {
+            Readiness::Waits(waits) => {
+                let text: Arc<str> = words::waits(gang, waits).into();
+                self.tell_waiting(id, ConditionReason::WaitingForPodGroup, &text);
+            }
+            Readiness::Invalid(invalid) => {
+                let text: Arc<str> = invalid.to_string().into();
+                self.tell_waiting(id, ConditionReason::SchedulerError, &text);
+            }
+            Readiness::Idle | Readiness::Ready => {}
+        }
+        let page = self.gangs.page(id);
+        let overdue = !page.overdue && page.since.is_some_and(|since| now >= since + timeout);
+        page.overdue |= overdue;
+        if overdue {
+            self.gang_metrics.overdue();
+            let note = format!(
+                "waits for longer than {} s: {}",
+                timeout.as_secs(),
+                status.message
+            );
+            self.group_event(id, EventKind::GangOverdue, note.into());
+        }
+        self.find_head(now);
+        self.watch_for_timeout(id, timeout, now);
+        self.tell_status(id, status);
+    }
+
+    fn tell_status(&mut self, id: GangId, status: GroupStatus) {
+        let page = self.gangs.page(id);
+        let before = page.told.as_ref().map(|told| told.phase);
+        if page.told.as_ref() == Some(&status) {
+            return;
+        }
+        page.told = Some(status.clone());
+        if before != Some(status.phase) {
+            let kind = match status.phase {
+                GroupPhase::Incomplete if !status.message.is_empty() => {
+                    Some(EventKind::WaitingForPodGroup)
+                }
+                GroupPhase::Invalid => Some(EventKind::FailedScheduling),
+                GroupPhase::Degraded => Some(EventKind::GangDegraded),
+                _ => None,
+            };
+            if let Some(kind) = kind {
+                self.group_event(id, kind, Arc::clone(&status.message));
+            }
+            if status.phase == GroupPhase::Degraded {
+                self.gang_metrics.partly_bound();
+            }
+        }
+        let object = self
+            .gangs
+            .table
+            .get(id)
+            .and_then(|gang| gang.object.clone());
+        if let Some(object) = object {
+            let effect = self.effect_about(About::Group(object), Action::PatchGroup(status));
+            self.awaited.insert(effect, Awaited::Group(id));
+        }
+    }
+
+    /// What was not written is written again with the next change.
+    pub(in crate::engine) fn group_status_failed(&mut self, id: GangId) {
+        if let Some(page) = self.gangs.pages.get_mut(&id) {
+            page.told = None;
+        }
+    }
+
+    /// Tells every waiting member why it is not tried, and of an error also by an event.
+    fn tell_waiting(&mut self, id: GangId, reason: ConditionReason, text: &Arc<str>) {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return;
+        };
+        let members: Vec<PodKey> = gang.pending().collect();
+        let mut news = false;
+        for &key in &members {
+            news |= self.patch_condition(key, reason, text);
+        }
+        let first = members.first().filter(|_| news);
+        if let (Some(&key), ConditionReason::SchedulerError) = (first, reason) {
+            self.member_event(key, text);
+        }
+    }
+
+    /// Tells members of a refused gang and the group: everybody by condition, and by event one of
+    /// those who are told the same.
+    pub(super) fn tell_refusal(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        refused: &Refused,
+        now: Time,
+    ) {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return;
+        };
+        let texts = self.words_for_refusal(gang, members, refused);
+        let mut told = BTreeSet::new();
+        for (key, text) in &texts.members {
+            let text: Arc<str> = text.as_str().into();
+            self.patch_condition(*key, ConditionReason::Unschedulable, &text);
+            if told.insert(Arc::clone(&text)) {
+                self.member_event(*key, &text);
+            }
+        }
+        self.group_event(id, EventKind::FailedScheduling, texts.group.into());
+        let page = self.gangs.page(id);
+        page.refusal = Some(texts.status.into());
+        page.hopeless = texts.hopeless;
+        self.gangs.tell_at(id, now + super::SETTLE);
+    }
+
+    /// Tells one member that it was refused.
+    pub(super) fn tell_member(&mut self, key: PodKey, text: &str) {
+        let text: Arc<str> = text.into();
+        self.patch_condition(key, ConditionReason::Unschedulable, &text);
+        self.member_event(key, &text);
+    }
+
+    fn member_event(&mut self, key: PodKey, note: &Arc<str>) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let event = ObjectEvent {
+            kind: EventKind::FailedScheduling,
+            scheduler_name: Arc::clone(&self.profiles[pod.profile].profile.name),
+            note: Arc::clone(note),
+            resource_version: pod.version,
+        };
+        let reference = Arc::clone(&pod.reference);
+        self.effect(reference, Action::Emit(event));
+    }
+
+    fn group_event(&mut self, id: GangId, kind: EventKind, note: Arc<str>) {
+        let Some(object) = self
+            .gangs
+            .table
+            .get(id)
+            .and_then(|gang| gang.object.clone())
+        else {
+            return;
+        };
+        let event = ObjectEvent {
+            kind,
+            scheduler_name: self.scheduler_of(id),
+            note,
+            resource_version: object.version,
+        };
+        self.effect_about(About::Group(object), Action::Emit(event));
+    }
+
+    /// In whose name a gang is told of.
+    fn scheduler_of(&self, id: GangId) -> Arc<str> {
+        let named = (self.gangs.table.get(id))
+            .and_then(|gang| gang.counts().scheduler_names().next().map(str::to_owned));
+        let mut profiles = self.profiles.iter().map(|state| &state.profile.name);
+        let of_gang = profiles
+            .clone()
+            .find(|name| Some(&***name) == named.as_deref());
+        of_gang
+            .or_else(|| profiles.next())
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+/// How a gang fares.
+fn status(gang: &Gang, readiness: &Readiness, refusal: Option<Arc<str>>) -> GroupStatus {
+    let counts = gang.counts();
+    let min = gang.min().unwrap_or(1) as usize;
+    let message = |text: String| -> Arc<str> { text.into() };
+    let (phase, message) = if counts.bound() >= min {
+        (GroupPhase::Scheduled, Arc::default())
+    } else if counts.bound() > 0 && counts.binding() == 0 {
+        let text = format!(
+            "gang {}: {} of {min} members are bound",
+            gang.reference,
+            counts.bound()
+        );
+        (GroupPhase::Degraded, message(text))
+    } else {
+        match readiness {
+            Readiness::Waits(waits) => (GroupPhase::Incomplete, message(words::waits(gang, waits))),
+            Readiness::Invalid(invalid) => (GroupPhase::Invalid, message(invalid.to_string())),
+            Readiness::Ready => (GroupPhase::Unschedulable, refusal.unwrap_or_default()),
+            Readiness::Idle => (GroupPhase::Incomplete, Arc::default()),
+        }
+    };
+    GroupStatus {
+        phase,
+        running: u32::try_from(counts.running()).unwrap_or(u32::MAX),
+        message,
+    }
+}
+
+impl Engine {
+    /// Writes the pod's condition unless it says so already. Answers whether it was news.
+    pub(in crate::engine) fn patch_condition(
+        &mut self,
+        key: PodKey,
+        reason: ConditionReason,
+        message: &Arc<str>,
+    ) -> bool {
+        let Some(pod) = self.pods.get_mut(&key) else {
+            return false;
+        };
+        let condition = PodCondition {
+            status: "False".into(),
+            reason: reason.as_str().into(),
+            message: (&**message).into(),
+        };
+        if pod.info.condition.as_ref() == Some(&condition) {
+            return false;
+        }
+        let held = pod.info.condition.replace(condition);
+        let patch = StatusPatch {
+            reason,
+            message: Arc::clone(message),
+            observed_generation: pod.info.generation,
+            transition: held.is_none_or(|held| &*held.status != "False"),
+            clear_nomination: false,
+        };
+        let reference = Arc::clone(&pod.reference);
+        let id = self.effect(reference, Action::PatchStatus(patch));
+        self.awaited.insert(id, Awaited::Status(key));
+        true
+    }
+}

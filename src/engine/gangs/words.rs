@@ -1,0 +1,250 @@
+//! What is said of gangs: kube-scheduler's sentences first, then the gang's story. Source of the
+//! former: `pkg/scheduler/schedule_one_podgroup.go`, `plugins/gangscheduling`.
+
+use std::fmt::Write as _;
+
+use crate::cluster::Cluster;
+use crate::engine::Engine;
+use crate::gang::{Gang, Refusal, Refused, Waits};
+use crate::model::{PodShape, Requests};
+use crate::queue::PodKey;
+
+/// What the members of a refused gang are told, each, and the group.
+pub(super) struct Texts {
+    pub(super) members: Vec<(PodKey, String)>,
+    /// What the group is told: the refusal, and the gang's story.
+    pub(super) group: String,
+    /// The same for its status.
+    pub(super) status: String,
+    /// Whether it can never fit the nodes as they are.
+    pub(super) hopeless: bool,
+}
+
+/// Why a gang is not tried yet.
+pub(super) fn waits(gang: &Gang, waits: &Waits) -> String {
+    match waits {
+        Waits::Object => format!("PodGroup {} not found", gang.reference),
+        Waits::Pods {
+            exist,
+            min,
+            gated,
+            missing_roles,
+        } => {
+            let mut text = format!(
+                "waiting for minCount pods from a gang to appear in scheduling queue: gang {} has {exist} of {min} pods",
+                gang.reference
+            );
+            if *gated > 0 {
+                let (noun, verb) = if *gated == 1 {
+                    ("member", "is")
+                } else {
+                    ("members", "are")
+                };
+                let _ = write!(text, "; {gated} {noun} {verb} scheduling-gated");
+            }
+            for (place, role) in missing_roles.iter().enumerate() {
+                let before = if place == 0 { "; missing role " } else { ", " };
+                let _ = write!(text, "{before}{role}");
+            }
+            text
+        }
+    }
+}
+
+fn unavailable(refusal: &Refusal) -> String {
+    let mut text = format!("0/{} nodes are available:", refusal.nodes);
+    if let Some(reasons) = &refusal.reasons {
+        let _ = write!(text, " {reasons}.");
+    }
+    text
+}
+
+impl Engine {
+    /// What members are told that the gang can do without.
+    pub(super) fn words_for_extras(
+        &self,
+        members: &[PodKey],
+        refused: &[Refusal],
+    ) -> Vec<(PodKey, String)> {
+        (refused.iter())
+            .filter_map(|refusal| Some((*members.get(refusal.candidate)?, unavailable(refusal))))
+            .collect()
+    }
+
+    /// What the members of a refused gang are told.
+    pub(super) fn words_for_refusal(
+        &self,
+        gang: &Gang,
+        members: &[PodKey],
+        refused: &Refused,
+    ) -> Texts {
+        let min = gang.min().unwrap_or(1);
+        let scheduled = gang.counts().live() + refused.fitted.len();
+        let remaining = refused.not_reached.len();
+        let short = format!(
+            "minCount ({min}) cannot be satisfied: {scheduled} scheduled, {remaining} remaining"
+        );
+        let preemption = self.words_for_gang_preemption(members);
+        let (story, hopeless) = self.story(gang, members, refused);
+        let key = |place: &usize| members.get(*place).copied();
+        let mut texts = Vec::with_capacity(members.len());
+        for fitted in refused.fitted.iter().filter_map(key) {
+            let text = format!("pod group is unschedulable, {short}{preemption}");
+            texts.push((fitted, text));
+        }
+        let mut first = None;
+        for refusal in &refused.refused {
+            let text = format!("{} {story}", unavailable(refusal));
+            first.get_or_insert_with(|| text.clone());
+            texts.extend(key(&refusal.candidate).map(|key| (key, text)));
+        }
+        for left in refused.not_reached.iter().filter_map(key) {
+            texts.push((left, short.clone()));
+        }
+        Texts {
+            members: texts,
+            group: first.unwrap_or_else(|| format!("{short}. {story}")),
+            status: format!("{short}{preemption}. {story}"),
+            hopeless,
+        }
+    }
+
+    /// What upstream says after a gang was refused and no pod can be evicted for it.
+    fn words_for_gang_preemption(&self, members: &[PodKey]) -> &'static str {
+        let mut pods = members.iter().filter_map(|key| self.pods.get(key));
+        let Some(first) = pods.next() else {
+            return "";
+        };
+        let nobody = (self.cluster.lowest_priority()).is_none_or(|lowest| lowest >= first.priority);
+        if first.info.never_preempts {
+            ", pod group preemption: not eligible due to preemptionPolicy=Never."
+        } else if nobody {
+            ", pod group preemption: No preemption victims found for incoming preemptor"
+        } else {
+            ""
+        }
+    }
+
+    /// `gang train/llama: 14 of 16 members fit; best domain rack=r11 lacks 2 nvidia.com/gpu`.
+    ///
+    /// Also whether it can never fit the nodes as they are.
+    fn story(&self, gang: &Gang, members: &[PodKey], refused: &Refused) -> (String, bool) {
+        let mut story = format!(
+            "gang {}: {} of {} members fit",
+            gang.reference,
+            refused.fitted.len(),
+            members.len()
+        );
+        let need = gang.need();
+        let missing = need.pods.saturating_sub(refused.fitted.len());
+        let lacks = (refused.refused.first())
+            .and_then(|refusal| self.lacking(*members.get(refusal.candidate)?, missing));
+        let never = self.never(&need.pods, members, refused);
+        if let Some((key, value)) = &refused.domain {
+            let fit = refused.fitted.len();
+            let _ = write!(story, "; best domain {key}={value} has room for {fit}");
+            if let Some(lacks) = &lacks {
+                let _ = write!(story, " and lacks {lacks}");
+            }
+        } else if let Some(key) = gang.topology().required {
+            let _ = write!(story, "; no node in question has the label {key}");
+        } else if let (Some(lacks), None) = (&lacks, &never) {
+            let _ = write!(story, "; the cluster lacks {lacks}");
+        }
+        if refused.fits_elsewhere {
+            story.push_str("; without the topology constraint it fits now");
+        }
+        if let Some(never) = &never {
+            let _ = write!(story, "; {never}");
+        }
+        (story, never.is_some())
+    }
+
+    /// What the members that do not fit lack: devices before cpu and memory.
+    fn lacking(&self, key: PodKey, missing: usize) -> Option<String> {
+        let shape = self.shape_of(key)?;
+        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+        let devices = shape.wanted.scalars.iter().find(|(_, amount)| *amount > 0);
+        let (name, amount) = devices?;
+        Some(format!("{} {name}", amount.saturating_mul(missing)))
+    }
+
+    /// Why the gang can never fit this cluster, whoever goes.
+    fn never(&self, need: &usize, members: &[PodKey], refused: &Refused) -> Option<String> {
+        for refusal in &refused.refused {
+            let shape = self.shape_of(*members.get(refusal.candidate)?)?;
+            for (name, amount) in amounts(&shape.wanted) {
+                let largest = largest(&self.cluster, name);
+                if amount > largest {
+                    let (amount, largest) = (shown(name, amount), shown(name, largest));
+                    return Some(format!("no node has {amount} {name} (largest {largest})"));
+                }
+            }
+        }
+        // Only when all of them must run is it certain what they need together.
+        if *need < members.len() {
+            return None;
+        }
+        let mut needed: std::collections::BTreeMap<&str, i128> = std::collections::BTreeMap::new();
+        let shapes = members.iter().filter_map(|key| self.shape_of(*key));
+        let shapes: Vec<_> = shapes.collect();
+        for (name, amount) in shapes.iter().flat_map(|shape| amounts(&shape.wanted)) {
+            *needed.entry(name).or_default() += i128::from(amount);
+        }
+        let short = needed.into_iter().rev().find_map(|(name, needed)| {
+            let all = total(&self.cluster, name);
+            (needed > all).then_some((name, needed, all))
+        });
+        let (name, needed, all) = short?;
+        let clamp = |amount: i128| i64::try_from(amount).unwrap_or(i64::MAX);
+        Some(format!(
+            "gang needs {} {name}; the cluster has {}: cannot ever fit",
+            shown(name, clamp(needed)),
+            shown(name, clamp(all))
+        ))
+    }
+
+    fn shape_of(&self, key: PodKey) -> Option<&PodShape> {
+        let (_, shape) = self.classes.get(self.pods.get(&key)?.class)?;
+        Some(shape)
+    }
+}
+
+/// What is asked for, devices first.
+fn amounts(wanted: &Requests) -> impl Iterator<Item = (&str, i64)> {
+    let devices = wanted
+        .scalars
+        .iter()
+        .map(|(name, amount)| (&**name, *amount));
+    let rest = [("cpu", wanted.cpu), ("memory", wanted.memory)];
+    devices.chain(rest).filter(|(_, amount)| *amount > 0)
+}
+
+/// cpu in thousandths as the API writes it.
+fn shown(name: &str, amount: i64) -> String {
+    if name != "cpu" {
+        return amount.to_string();
+    }
+    if amount % 1000 == 0 {
+        return (amount / 1000).to_string();
+    }
+    format!("{amount}m")
+}
+
+fn column<'a>(cluster: &'a Cluster, name: &str) -> &'a [i64] {
+    let resources = cluster.resources();
+    resources
+        .id(name)
+        .map_or(&[], |id| resources.allocatable(id))
+}
+
+fn largest(cluster: &Cluster, name: &str) -> i64 {
+    column(cluster, name).iter().copied().max().unwrap_or(0)
+}
+
+fn total(cluster: &Cluster, name: &str) -> i128 {
+    column(cluster, name)
+        .iter()
+        .map(|amount| i128::from(*amount))
+        .sum()
+}

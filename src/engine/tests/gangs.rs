@@ -1,0 +1,10 @@
+//! Gangs: the scenarios that a gang scheduler must survive, each on an engine and an API server that
+//! is only a map.
+
+mod head;
+mod histories;
+mod invalid;
+mod scene;
+mod topology;
+mod unit;
+mod waiting;

@@ -1,0 +1,578 @@
+//! Where the members of a gang go: at least as many as must run together, or none.
+//!
+//! Members are placed one after another on one state, each as a pod by itself would be, with those
+//! before it counted. It is greedy as upstream's: no member is moved again for a later one, but the
+//! large ones go first. Where a topology is asked for, this is tried in one domain after another,
+//! the tightest one first. Sources: `pkg/scheduler/schedule_one_podgroup.go`,
+//! `plugins/topologyaware`.
+
+mod domains;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+pub use domains::Domain;
+
+use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId, ResourceId};
+use crate::framework::{Choice, Evaluation, Incoming, Nominations, PluginSet, Profile};
+use crate::model::{GangTopology, PlacedPod, PodRef, PodShape, is_extended_resource};
+use crate::queue::PodKey;
+
+/// How many more members must be placed together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// In all.
+    pub pods: usize,
+    /// Of these roles.
+    pub roles: BTreeMap<Box<str>, usize>,
+}
+
+impl Need {
+    /// Any member by itself is worth placing.
+    pub fn one() -> Self {
+        Self {
+            pods: 1,
+            roles: BTreeMap::new(),
+        }
+    }
+}
+
+/// A class of pods and what is kept of it.
+#[derive(Debug)]
+pub struct CandidateClass {
+    /// What the pods ask of nodes.
+    pub shape: Arc<PodShape>,
+    /// What is known of the nodes.
+    pub evaluation: Box<Evaluation>,
+}
+
+/// A member that is to be placed.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// By what the queue knows it.
+    pub key: PodKey,
+    /// Its class, by its place in the list of them.
+    pub class: usize,
+    /// Its class among other pods.
+    pub peers: PeerId,
+    /// Which pod.
+    pub reference: &'a Arc<PodRef>,
+    /// Priority.
+    pub priority: i32,
+    /// What it takes.
+    pub placed: &'a PlacedPod,
+    /// Decides between equal scores.
+    pub hash: u64,
+    /// Its role.
+    pub role: Option<&'a str>,
+}
+
+/// A gang that is to be placed.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Who places it.
+    pub profile: &'a Profile,
+    /// The pods that it yields to.
+    pub nominated: &'a Nominations<'a>,
+    /// The members.
+    pub candidates: &'a [Candidate<'a>],
+    /// How many of them it must be.
+    pub need: &'a Need,
+    /// Where they must or should be together.
+    pub topology: &'a GangTopology,
+    /// Where the members are that run already.
+    pub anchors: &'a [NodeId],
+    /// What [`Refused::room`] was the last time. If it is the same again the answer is too.
+    pub known_room: Option<usize>,
+}
+
+/// A member that was placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its place in the list of candidates.
+    pub candidate: usize,
+    /// Where.
+    pub choice: Choice,
+    /// As what it counts there.
+    pub placed: PlacedId,
+}
+
+/// A member that no node took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its place in the list of candidates.
+    pub candidate: usize,
+    /// How many nodes came into question.
+    pub nodes: usize,
+    /// Why not, as after `0/N nodes are available: `.
+    pub reasons: Option<String>,
+    /// Who refused it.
+    pub rejectors: PluginSet,
+}
+
+/// A gang that was placed. The cluster counts its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The members that fit.
+    pub placed: Vec<Placed>,
+    /// Members that did not, and that the gang can do without.
+    pub refused: Vec<Refusal>,
+    /// In which domain, if one was asked for.
+    pub domain: Option<(Box<str>, Box<str>)>,
+}
+
+/// A gang that was not placed. Nothing is held for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// The members that would have fitted, where most of them do.
+    pub fitted: Vec<usize>,
+    /// Those that did not.
+    pub refused: Vec<Refusal>,
+    /// Those that were not looked at any more.
+    pub not_reached: Vec<usize>,
+    /// The domain that this is about.
+    pub domain: Option<(Box<str>, Box<str>)>,
+    /// Whether it would have been placed but for the topology that it must have.
+    pub fits_elsewhere: bool,
+    /// How many members there is room for at most, if that alone rules the gang out.
+    pub room: Option<usize>,
+    /// Nothing has changed since the last time: the rest is not filled in.
+    pub unchanged: bool,
+}
+
+/// Places the gang. If it was placed the cluster counts it, and if not the cluster is as it was.
+///
+/// # Errors
+///
+/// Why it was not placed.
+pub fn plan(
+    cluster: &mut Cluster,
+    request: &Request<'_>,
+    classes: &mut [CandidateClass],
+) -> Result<Plan, Box<Refused>> {
+    Planner::new(request, classes).plan(cluster)
+}
+
+struct Planner<'a, 'b> {
+    request: &'a Request<'b>,
+    classes: &'a mut [CandidateClass],
+    /// The candidates in the order in which they are placed.
+    order: Vec<usize>,
+}
+
+/// What came of one try.
+#[derive(Default)]
+struct Attempt {
+    placed: Vec<Placed>,
+    refused: Vec<Refusal>,
+    not_reached: Vec<usize>,
+}
+
+impl<'a, 'b> Planner<'a, 'b> {
+    fn new(request: &'a Request<'b>, classes: &'a mut [CandidateClass]) -> Self {
+        let mut order: Vec<usize> = (0..request.candidates.len()).collect();
+        let beyond = beyond_roles(request);
+        // Small pods first would break up the only place for a large one. Members of one size go by
+        // their index, so that neighbours are near each other.
+        order.sort_by_cached_key(|&index| {
+            let candidate = &request.candidates[index];
+            let size = classes.get(candidate.class).map(|class| size(&class.shape));
+            let (name, number) = index_in_name(&candidate.reference.name);
+            let beyond = beyond.contains(&index);
+            (
+                beyond,
+                Reverse(size),
+                candidate.class,
+                name.to_owned(),
+                number,
+            )
+        });
+        Self {
+            request,
+            classes,
+            order,
+        }
+    }
+
+    fn plan(mut self, cluster: &mut Cluster) -> Result<Plan, Box<Refused>> {
+        let topology = self.request.topology;
+        if topology.required.is_none() && topology.preferred.is_empty() {
+            return self.plan_anywhere(cluster);
+        }
+        let everyone = self.order.len();
+        let levels = domains::levels(cluster, topology, self.request.anchors);
+        let last = levels.len().saturating_sub(1);
+        let mut best: Option<(Attempt, Domain)> = None;
+        for (level, domains) in levels.into_iter().enumerate() {
+            let must = level == last;
+            let wanted = if must {
+                self.request.need.pods
+            } else {
+                everyone
+            };
+            let ranked = self.rank(cluster, domains);
+            // Where all domains are too small the largest one is tried, for the sake of its reasons.
+            let worth = |room: usize| room >= wanted;
+            let in_vain = must && best.is_none() && !ranked.iter().any(|(room, _)| worth(*room));
+            let largest = (ranked.iter().enumerate())
+                .max_by_key(|(place, (room, _))| (*room, Reverse(*place)))
+                .map(|(place, _)| place);
+            for (place, (room, domain)) in ranked.into_iter().enumerate() {
+                if !(worth(room) || (in_vain && Some(place) == largest)) {
+                    continue;
+                }
+                let attempt = match self.try_in(cluster, Some(&domain), wanted) {
+                    Ok(attempt) => return Ok(self.planned(attempt, Some(domain))),
+                    Err(attempt) => attempt,
+                };
+                let better =
+                    |(held, _): &(Attempt, Domain)| attempt.placed.len() > held.placed.len();
+                if must && best.as_ref().is_none_or(better) {
+                    best = Some((attempt, domain));
+                }
+            }
+        }
+        let (attempt, domain) = match best {
+            Some((attempt, domain)) => (attempt, Some(domain)),
+            None => (Attempt::default(), None),
+        };
+        let fits_elsewhere = topology.required.is_some() && self.fits_anywhere(cluster);
+        Err(Box::new(Refused {
+            domain: domain.and_then(|domain| domain.label),
+            fits_elsewhere,
+            ..self.refused(attempt)
+        }))
+    }
+
+    fn plan_anywhere(mut self, cluster: &mut Cluster) -> Result<Plan, Box<Refused>> {
+        let mut room = None;
+        if self.request.known_room.is_some() {
+            room = self
+                .room(cluster)
+                .filter(|room| *room < self.request.need.pods);
+            if room.is_some() && room == self.request.known_room {
+                return Err(Box::new(Refused {
+                    room,
+                    unchanged: true,
+                    ..Refused::default()
+                }));
+            }
+        }
+        match self.try_in(cluster, None, self.request.need.pods) {
+            Ok(attempt) => Ok(self.planned(attempt, None)),
+            Err(attempt) => {
+                let room = room.or_else(|| {
+                    let room = self.room(cluster);
+                    room.filter(|room| *room < self.request.need.pods)
+                });
+                Err(Box::new(Refused {
+                    room,
+                    ..self.refused(attempt)
+                }))
+            }
+        }
+    }
+
+    fn planned(&self, attempt: Attempt, domain: Option<Domain>) -> Plan {
+        Plan {
+            placed: attempt.placed,
+            refused: attempt.refused,
+            domain: domain.and_then(|domain| domain.label),
+        }
+    }
+
+    fn refused(&self, attempt: Attempt) -> Refused {
+        Refused {
+            fitted: (attempt.placed.iter())
+                .map(|placed| placed.candidate)
+                .collect(),
+            refused: attempt.refused,
+            not_reached: attempt.not_reached,
+            ..Refused::default()
+        }
+    }
+
+    /// Whether the gang would fit without its topology.
+    fn fits_anywhere(&mut self, cluster: &mut Cluster) -> bool {
+        let need = self.request.need.pods;
+        cluster.speculate(|cluster| {
+            let attempt = self.place_all(cluster, None, need);
+            let fits = self.enough(&attempt, need);
+            self.unreserve(&attempt, cluster);
+            (Keep::RollBack, fits)
+        })
+    }
+
+    /// Tries to place at least so many members in a domain.
+    fn try_in(
+        &mut self,
+        cluster: &mut Cluster,
+        domain: Option<&Domain>,
+        wanted: usize,
+    ) -> Result<Attempt, Attempt> {
+        cluster.speculate(|cluster| {
+            let attempt = self.place_all(cluster, domain, wanted);
+            if self.enough(&attempt, wanted) {
+                return (Keep::Commit, Ok(attempt));
+            }
+            self.unreserve(&attempt, cluster);
+            (Keep::RollBack, Err(attempt))
+        })
+    }
+
+    fn enough(&self, attempt: &Attempt, wanted: usize) -> bool {
+        !attempt.placed.is_empty()
+            && attempt.placed.len() >= wanted
+            && self.missing_roles(&attempt.placed).next().is_none()
+    }
+
+    /// The roles of which more must be placed, and how many more.
+    fn missing_roles<'c>(&'c self, placed: &'c [Placed]) -> impl Iterator<Item = (&'c str, usize)> {
+        let request = self.request;
+        (request.need.roles.iter()).filter_map(move |(role, asked)| {
+            let of_role =
+                |placed: &&Placed| request.candidates[placed.candidate].role == Some(&**role);
+            let missing = asked.saturating_sub(placed.iter().filter(of_role).count());
+            (missing > 0).then_some((&**role, missing))
+        })
+    }
+
+    /// Whether enough members are left to reach what is wanted.
+    fn reachable(&self, attempt: &Attempt, wanted: usize, left: &[usize]) -> bool {
+        let in_role = |role: &str| {
+            let of_role = |index: &&usize| self.request.candidates[**index].role == Some(role);
+            left.iter().filter(of_role).count()
+        };
+        attempt.placed.len() + left.len() >= wanted
+            && (self.missing_roles(&attempt.placed)).all(|(role, missing)| in_role(role) >= missing)
+    }
+
+    fn place_all(
+        &mut self,
+        cluster: &mut Cluster,
+        domain: Option<&Domain>,
+        wanted: usize,
+    ) -> Attempt {
+        let mut attempt = Attempt::default();
+        // A member like one that was refused is refused too, until another one was placed.
+        let mut alike: FxHashMap<(usize, PeerId), (usize, Refusal)> = FxHashMap::default();
+        for rank in 0..self.order.len() {
+            let left = &self.order[rank..];
+            if !self.reachable(&attempt, wanted, left) {
+                attempt.not_reached = left.to_vec();
+                break;
+            }
+            let index = self.order[rank];
+            let candidate = &self.request.candidates[index];
+            let kind = (candidate.class, candidate.peers);
+            if let Some((placed, refusal)) = alike.get(&kind)
+                && *placed == attempt.placed.len()
+            {
+                attempt.refused.push(Refusal {
+                    candidate: index,
+                    ..refusal.clone()
+                });
+                continue;
+            }
+            match self.place(cluster, index, domain) {
+                Ok(placed) => attempt.placed.push(placed),
+                Err(refusal) => {
+                    alike.insert(kind, (attempt.placed.len(), refusal.clone()));
+                    attempt.refused.push(refusal);
+                }
+            }
+        }
+        attempt
+    }
+
+    /// Places one member.
+    fn place(
+        &mut self,
+        cluster: &mut Cluster,
+        index: usize,
+        domain: Option<&Domain>,
+    ) -> Result<Placed, Refusal> {
+        let profile = self.request.profile;
+        let candidate = &self.request.candidates[index];
+        let class = &mut self.classes[candidate.class];
+        let evaluation = &mut class.evaluation;
+        let incoming = Incoming {
+            shape: &class.shape,
+            peers: candidate.peers,
+        };
+        evaluation.filter(profile, incoming, cluster);
+        let nodes = domain.and_then(|domain| domain.nodes.as_ref());
+        if let Some(nodes) = nodes {
+            evaluation.confine(nodes);
+        }
+        evaluation.yield_to(profile, incoming, cluster, self.request.nominated);
+        let refused = |reasons, rejectors| Refusal {
+            candidate: index,
+            nodes: nodes.map_or_else(|| cluster.node_count(), NodeSet::len),
+            reasons,
+            rejectors,
+        };
+        if evaluation.feasible().is_empty() {
+            let reasons = evaluation.reasons_in(nodes, profile, cluster);
+            return Err(refused(reasons, evaluation.rejectors()));
+        }
+        evaluation.score(profile, incoming, cluster);
+        let packed = packed_resource(&class.shape, cluster);
+        let free = packed.map(|resource| cluster.resources().free(resource));
+        // Whole nodes stay whole: the node with the least of it left is taken.
+        let first = |node: NodeId| free.map_or(0, |free| -free[node.index()]);
+        let choice = (evaluation.choose_first_by(cluster, candidate.hash, first))
+            .ok_or_else(|| refused(None, PluginSet::default()))?;
+        if let Err((plugins, reason)) =
+            profile.reserve_and_permit(&class.shape, choice.node, cluster)
+        {
+            return Err(Refusal {
+                nodes: 1,
+                ..refused(Some(format!("1 {reason}")), plugins)
+            });
+        }
+        let placed = cluster.assume(
+            candidate.reference,
+            candidate.priority,
+            candidate.placed,
+            candidate.peers,
+            choice.node,
+        );
+        Ok(Placed {
+            candidate: index,
+            choice,
+            placed,
+        })
+    }
+
+    fn unreserve(&self, attempt: &Attempt, cluster: &Cluster) {
+        for placed in attempt.placed.iter().rev() {
+            let candidate = &self.request.candidates[placed.candidate];
+            let shape = &self.classes[candidate.class].shape;
+            self.request
+                .profile
+                .unreserve(shape, placed.choice.node, cluster);
+        }
+    }
+
+    /// How many members of each class there are.
+    fn members_by_class(&self) -> Vec<usize> {
+        let mut members = vec![0; self.classes.len()];
+        for candidate in self.request.candidates {
+            members[candidate.class] += 1;
+        }
+        members
+    }
+
+    /// For each class how many of its members each node could take by itself, at most.
+    fn rooms(&mut self, cluster: &Cluster) -> Vec<Vec<u32>> {
+        let profile = self.request.profile;
+        let candidates = self.request.candidates;
+        let mut rooms = Vec::new();
+        for (place, class) in self.classes.iter_mut().enumerate() {
+            let mut column = vec![0; cluster.node_slots()];
+            let member = candidates.iter().find(|candidate| candidate.class == place);
+            if let Some(member) = member {
+                let incoming = Incoming {
+                    shape: &class.shape,
+                    peers: member.peers,
+                };
+                class.evaluation.filter(profile, incoming, cluster);
+                let feasible = class.evaluation.kept_feasible();
+                for node in feasible.iter() {
+                    column[node.index()] = u32::MAX;
+                }
+                profile.room(&class.shape, cluster, feasible, &mut column);
+            }
+            rooms.push(column);
+        }
+        rooms
+    }
+
+    /// How many members there is room for at most, wherever. None if nobody can tell.
+    fn room(&mut self, cluster: &Cluster) -> Option<usize> {
+        let members = self.members_by_class();
+        let rooms = self.rooms(cluster);
+        let sum = members.iter().zip(&rooms).map(|(members, column)| {
+            let all = column.iter().map(|room| *room as usize);
+            all.fold(0_usize, usize::saturating_add).min(*members)
+        });
+        Some(sum.sum())
+    }
+
+    /// The domains with how many members there is room for at most, in the order in which they are
+    /// to be tried: those for all members, the tightest first, and then the others, the largest
+    /// first.
+    fn rank(&mut self, cluster: &Cluster, domains: Vec<Domain>) -> Vec<(usize, Domain)> {
+        let members = self.members_by_class();
+        let everyone: usize = members.iter().sum();
+        let rooms = self.rooms(cluster);
+        let mut ranked: Vec<_> = (domains.into_iter())
+            .map(|domain| {
+                let sums = rooms.iter().map(|column| domain.sum(column));
+                let sums: Vec<usize> = sums.collect();
+                let room: usize = (sums.iter().zip(&members))
+                    .map(|(sum, members)| (*sum).min(*members))
+                    .sum();
+                let left_over = sums
+                    .iter()
+                    .fold(0_usize, |all, sum| all.saturating_add(*sum));
+                (room, left_over, domain)
+            })
+            .collect();
+        ranked.sort_by(|(room, left, domain), (other_room, other_left, other)| {
+            let tight = |room: &usize, left: &usize| {
+                let rest = if *room >= everyone { *left } else { 0 };
+                (Reverse(*room), rest)
+            };
+            let by_size = tight(room, left).cmp(&tight(other_room, other_left));
+            by_size.then_with(|| domain.label.cmp(&other.label))
+        });
+        ranked
+            .into_iter()
+            .map(|(room, _, domain)| (room, domain))
+            .collect()
+    }
+}
+
+/// The members beyond what is asked of their role, where something is asked of roles: they come
+/// last, so that they take no room of those without which it does not go.
+fn beyond_roles(request: &Request<'_>) -> FxHashSet<usize> {
+    let mut asked = request.need.roles.clone();
+    let mut beyond = FxHashSet::default();
+    for (index, candidate) in request.candidates.iter().enumerate() {
+        let left = candidate.role.and_then(|role| asked.get_mut(role));
+        match left {
+            Some(left) if *left > 0 => *left -= 1,
+            _ if request.need.roles.is_empty() => {}
+            _ => {
+                beyond.insert(index);
+            }
+        }
+    }
+    beyond
+}
+
+/// How large a pod is: by devices, then cpu, then memory.
+fn size(shape: &PodShape) -> (i64, i64, i64) {
+    let devices = shape.wanted.scalars.iter();
+    let devices = devices.fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount));
+    (devices, shape.wanted.cpu, shape.wanted.memory)
+}
+
+/// `worker-12` is the 12th `worker-`.
+fn index_in_name(name: &str) -> (&str, u64) {
+    let stem = name.trim_end_matches(|char: char| char.is_ascii_digit());
+    let number = name.get(stem.len()..).unwrap_or_default();
+    (stem, number.parse().unwrap_or(0))
+}
+
+/// The device by which pods of gangs are packed: the first one they ask for.
+fn packed_resource(shape: &PodShape, cluster: &Cluster) -> Option<ResourceId> {
+    let mut devices = shape.wanted.scalars.iter();
+    let device = devices.find(|(name, amount)| *amount > 0 && is_extended_resource(name))?;
+    cluster.resources().id(&device.0)
+}
