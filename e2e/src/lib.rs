@@ -7,6 +7,7 @@ pub mod groups;
 pub mod harness;
 pub mod load;
 pub mod objects;
+pub mod pod_groups;
 pub mod pool;
 pub mod progress;
 pub mod random;

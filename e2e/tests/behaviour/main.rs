@@ -14,6 +14,7 @@ mod messages;
 mod metrics;
 mod nominated;
 mod placement;
+mod pod_groups;
 mod preemption;
 mod process;
 mod records;
