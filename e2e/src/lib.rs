@@ -3,7 +3,6 @@
 
 pub mod conformance;
 pub mod controlplane;
-pub mod groups;
 pub mod harness;
 pub mod load;
 pub mod objects;

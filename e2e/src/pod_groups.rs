@@ -1,14 +1,17 @@
-//! Groups of pods in the three APIs that have them, for tests that install and remove these APIs.
+//! Groups of pods in the three APIs that have them, for tests that install and remove these APIs, and objects for which
+//! the client library has no types.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use http::{Method, Request};
+use kube::Client;
 use serde_json::{Value, json};
 
 use crate::ControlPlane;
-use crate::harness::Cluster;
+use crate::harness::{Cluster, LIMIT};
 use crate::objects::PodBuilder;
 
 /// An API that has groups of pods.
@@ -46,21 +49,33 @@ impl PodGroupApi {
         }
     }
 
-    fn path(self) -> String {
-        let (group, version) = (self.group(), self.version());
-        format!("/apis/{group}/{version}/namespaces/default/podgroups")
+    /// What objects say in apiVersion.
+    pub fn api_version(self) -> String {
+        format!("{}/{}", self.group(), self.version())
     }
 
     /// Installs the CRD. Groups can be made as soon as [`PodGroupApi::create`] returns.
     pub fn install(self, control_plane: &ControlPlane) -> Result<()> {
         let file = match self {
             Self::Kubernetes => bail!("this is not a custom resource"),
-            Self::SchedulerPlugins => {
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/podgroup-crd.yaml")
-            }
-            Self::Volcano => write_volcano(control_plane)?,
+            Self::SchedulerPlugins => "deploy/podgroup-crd.yaml",
+            Self::Volcano => "e2e/manifests/volcano-podgroup-crd.yaml",
         };
+        let file = root().join(file);
         kubectl(control_plane, &["create", "-f", &file.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// Waits until the API server knows of the groups, which is some moments after the CRD was installed.
+    pub async fn wait_until_served(self, client: &Client) -> Result<()> {
+        let version = self.api_version();
+        let start = Instant::now();
+        while list(client, &version, "podgroups").await?.is_none() {
+            if start.elapsed() > LIMIT {
+                bail!("groups of {version} are not served after {LIMIT:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(())
     }
 
@@ -71,30 +86,35 @@ impl PodGroupApi {
         Ok(())
     }
 
-    /// Makes a group in `default` that wants so many pods together, once the API is there.
-    pub async fn create(self, cluster: &Cluster, name: &str, min: u32) -> Result<Value> {
-        let spec = match self {
+    /// What a group says that wants so many pods together.
+    pub fn spec(self, min: u32) -> Value {
+        match self {
             Self::Kubernetes => json!({"schedulingPolicy": {"gang": {"minCount": min}}}),
             Self::SchedulerPlugins | Self::Volcano => json!({"minMember": min}),
-        };
-        let group = json!({
-            "apiVersion": format!("{}/{}", self.group(), self.version()),
+        }
+    }
+
+    /// A group in `default` that wants so many pods together.
+    pub fn object(self, name: &str, min: u32) -> Value {
+        json!({
+            "apiVersion": self.api_version(),
             "kind": "PodGroup",
             "metadata": {"name": name},
-            "spec": spec,
-        });
+            "spec": self.spec(min),
+        })
+    }
+
+    /// Makes a group in `default` that wants so many pods together, once the API is there.
+    pub async fn create(self, cluster: &Cluster, name: &str, min: u32) -> Result<Value> {
+        let group = self.object(name, min);
         let what = format!("group {name} of {}", self.group());
-        let made = async || {
-            let made = call(cluster, Method::POST, &self.path(), Some(&group)).await?;
-            Ok(Some(made))
-        };
+        let made = async || cluster.create_object(&group).await.map(Some);
         cluster.eventually(&what, made).await
     }
 
     /// A group of `default`.
     pub async fn get(self, cluster: &Cluster, name: &str) -> Result<Value> {
-        let path = format!("{}/{name}", self.path());
-        call(cluster, Method::GET, &path, None).await
+        cluster.get_object(&self.object(name, 1)).await
     }
 
     /// A pod of a group.
@@ -108,48 +128,6 @@ impl PodGroupApi {
             }
         }
     }
-}
-
-/// As Volcano's own, the resource has no status of its own, and its objects are not validated.
-fn write_volcano(control_plane: &ControlPlane) -> Result<PathBuf> {
-    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "podgroups.scheduling.volcano.sh"},
-        "spec": {
-            "group": "scheduling.volcano.sh",
-            "scope": "Namespaced",
-            "names": {"kind": "PodGroup", "plural": "podgroups"},
-            "versions": [{
-                "name": "v1beta1",
-                "served": true,
-                "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object",
-                    "properties": {"spec": anything, "status": anything},
-                }},
-            }],
-        },
-    });
-    let file = control_plane.directory().join("volcano-podgroups.json");
-    std::fs::write(&file, definition.to_string())?;
-    Ok(file)
-}
-
-async fn call(
-    cluster: &Cluster,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Value> {
-    let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("Content-Type", "application/json")
-        .body(body)?;
-    Ok(cluster.client().request(request).await?)
 }
 
 /// Runs kubectl as an administrator and returns what it prints.
@@ -168,4 +146,120 @@ pub fn kubectl(control_plane: &ControlPlane, arguments: &[&str]) -> Result<Strin
         bail!("kubectl {arguments:?}: {errors}");
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The objects of a file, in their order, as the API server would be sent them.
+pub fn read_manifest(control_plane: &ControlPlane, file: &Path) -> Result<Vec<Value>> {
+    let file = file.to_string_lossy();
+    let args = [
+        "create",
+        "-f",
+        &file,
+        "--dry-run=client",
+        "-o",
+        "json",
+        "--validate=strict",
+    ];
+    let text = kubectl(control_plane, &args)?;
+    let documents = serde_json::Deserializer::from_str(&text).into_iter();
+    Ok(documents.collect::<Result<_, _>>()?)
+}
+
+/// Where the repository is.
+pub fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Deletes all groups.
+pub async fn delete_all(client: &Client) -> Result<()> {
+    let apis = PodGroupApi::ALL.map(|api| (api.api_version(), "podgroups"));
+    let workloads = (PodGroupApi::Kubernetes.api_version(), "workloads");
+    for (version, plural) in apis.into_iter().chain([workloads]) {
+        for object in list(client, &version, plural).await?.unwrap_or_default() {
+            let meta = &object["metadata"];
+            let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (text("namespace"), text("name"));
+            let path = format!("/apis/{version}/namespaces/{namespace}/{plural}/{name}");
+            send(client, Method::DELETE, &path, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// All objects of a kind; None where there is no such kind.
+async fn list(client: &Client, version: &str, plural: &str) -> Result<Option<Vec<Value>>> {
+    let request = Request::get(format!("/apis/{version}/{plural}")).body(Vec::new())?;
+    match client.request::<Value>(request).await {
+        Ok(mut list) => match list["items"].take() {
+            Value::Array(items) => Ok(Some(items)),
+            _ => Ok(Some(Vec::new())),
+        },
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+    let form = match method {
+        Method::PATCH => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let body = body.map(serde_json::to_vec).transpose()?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Content-Type", form)
+        .body(body.unwrap_or_default())?;
+    Ok(client.request(request).await?)
+}
+
+/// Where the objects of the kind of this one are, in its namespace.
+fn collection(object: &Value) -> String {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+    let namespace = object["metadata"]["namespace"]
+        .as_str()
+        .unwrap_or("default");
+    let prefix = match version.contains('/') {
+        true => "apis",
+        false => "api",
+    };
+    format!("/{prefix}/{version}/namespaces/{namespace}/{kind}s")
+}
+
+fn path(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    format!("{}/{name}", collection(object))
+}
+
+/// Objects of namespaces, named by their apiVersion, kind, name and namespace (`default` when there is none).
+impl Cluster {
+    /// Makes an object.
+    pub async fn create_object(&self, object: &Value) -> Result<Value> {
+        send(
+            &self.client(),
+            Method::POST,
+            &collection(object),
+            Some(object),
+        )
+        .await
+    }
+
+    /// The object as it is now.
+    pub async fn get_object(&self, object: &Value) -> Result<Value> {
+        send(&self.client(), Method::GET, &path(object), None).await
+    }
+
+    /// Changes the object with a merge patch.
+    pub async fn patch_object(&self, object: &Value, patch: &Value) -> Result<Value> {
+        send(&self.client(), Method::PATCH, &path(object), Some(patch)).await
+    }
+
+    /// Deletes the object.
+    pub async fn delete_object(&self, object: &Value) -> Result<()> {
+        send(&self.client(), Method::DELETE, &path(object), None)
+            .await
+            .map(drop)
+    }
 }

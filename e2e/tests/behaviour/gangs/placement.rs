@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use e2e::objects::{node, pod};
+use e2e::pod_groups::PodGroupApi;
 use serde_json::json;
 
-use super::scene::{Dialect, GPU, RACK, Scene, gang, gpu_node};
+use super::scene::{GPU, RACK, Scene, gang, gpu_node};
 
 /// S35. All in one rack or not at all, and which rack misses what is said.
 #[tokio::test]
@@ -14,7 +15,7 @@ async fn berth_keeps_a_gang_in_one_rack() -> Result<()> {
     )
     .await?;
     let eight = gang("eight", 8, 8, 1)
-        .dialect(Dialect::SchedulerPlugins)
+        .api(PodGroupApi::SchedulerPlugins)
         .in_rack();
     scene.submit(&eight).await?;
     scene.expect_none_bound(&eight).await?;
@@ -33,9 +34,9 @@ async fn berth_keeps_a_gang_in_one_rack() -> Result<()> {
 async fn berth_takes_the_tightest_rack() -> Result<()> {
     let scene = Scene::new([]).await?;
     let dialects = [
-        Dialect::SchedulerPlugins,
-        Dialect::Kubernetes,
-        Dialect::Volcano,
+        PodGroupApi::SchedulerPlugins,
+        PodGroupApi::Kubernetes,
+        PodGroupApi::Volcano,
     ];
     let cases = [
         (["r1", "r2", "r3"], [8, 4, 6], "r2"),
@@ -56,7 +57,7 @@ async fn berth_takes_the_tightest_rack() -> Result<()> {
                     .await?;
             }
         }
-        let four = gang("four", 4, 4, 1).dialect(dialect).in_rack();
+        let four = gang("four", 4, 4, 1).api(dialect).in_rack();
         scene.submit(&four).await?;
         let nodes = scene.expect_bound(&four, 4).await?;
         let inside = nodes.values().all(|node| node.starts_with(expected));
@@ -111,7 +112,7 @@ async fn berth_heeds_roles() -> Result<()> {
     for (room, workers) in [(6, 5), (5, 4), (4, 0)] {
         scene.cluster.node(gpu_node("n0", room)).await?;
         let roles = json!({"spec": {"minTaskMember": {"launcher": 1, "worker": 4}}});
-        let job = gang("job", 5, 7, 1).dialect(Dialect::Volcano).more(roles);
+        let job = gang("job", 5, 7, 1).api(PodGroupApi::Volcano).more(roles);
         scene.object(&job).await?;
         // The workers come first, so that the launcher would be left out if its role did not count.
         for number in 0..6 {

@@ -1,9 +1,10 @@
 //! When a gang may be tried at all.
 
 use anyhow::Result;
+use e2e::pod_groups::PodGroupApi;
 use serde_json::json;
 
-use super::scene::{Dialect, OURS, Scene, gang, gpu_node, gpu_nodes};
+use super::scene::{OURS, Scene, gang, gpu_node, gpu_nodes};
 
 /// S9. Nothing happens until enough pods exist; then all of them are bound.
 #[tokio::test]
@@ -22,15 +23,15 @@ async fn a_gang_waits_for_its_last_pod() -> Result<()> {
 async fn berth_tells_how_many_pods_are_missing() -> Result<()> {
     let scene = Scene::new(gpu_nodes(1, 1)).await?;
     let dialects = [
-        Dialect::Kubernetes,
-        Dialect::SchedulerPlugins,
-        Dialect::Volcano,
+        PodGroupApi::Kubernetes,
+        PodGroupApi::SchedulerPlugins,
+        PodGroupApi::Volcano,
     ];
     for (name, dialect) in ["kubernetes", "plugins", "volcano"]
         .into_iter()
         .zip(dialects)
     {
-        let four = gang(name, 4, 3, 1).dialect(dialect);
+        let four = gang(name, 4, 3, 1).api(dialect);
         scene.submit(&four).await?;
         let upstream = "waiting for minCount pods from a gang to appear in scheduling queue";
         scene
@@ -62,7 +63,7 @@ async fn a_gang_waits_for_its_object() -> Result<()> {
 #[tokio::test]
 async fn berth_tells_that_the_object_is_missing() -> Result<()> {
     let scene = Scene::new(gpu_nodes(4, 1)).await?;
-    let early = gang("early", 2, 2, 1).dialect(Dialect::SchedulerPlugins);
+    let early = gang("early", 2, 2, 1).api(PodGroupApi::SchedulerPlugins);
     scene.pods(&early, 0..2).await?;
     scene
         .expect_waiting(&early, &["PodGroup default/early not found"])
@@ -75,9 +76,9 @@ async fn berth_tells_that_the_object_is_missing() -> Result<()> {
 /// S11. The object goes while its pods wait, and comes back with a smaller number.
 #[tokio::test]
 async fn berth_takes_an_object_that_was_made_anew() -> Result<()> {
-    for dialect in [Dialect::Kubernetes, Dialect::SchedulerPlugins] {
+    for dialect in [PodGroupApi::Kubernetes, PodGroupApi::SchedulerPlugins] {
         let scene = Scene::new(gpu_nodes(4, 1)).await?;
-        let again = gang("again", 4, 3, 1).dialect(dialect);
+        let again = gang("again", 4, 3, 1).api(dialect);
         scene.submit(&again).await?;
         scene.expect_waiting(&again, &["3 of 4 pods exist"]).await?;
         scene.cluster.delete_object(&again.object()).await?;
@@ -187,7 +188,7 @@ async fn berth_refuses_a_gang_of_two_schedulers() -> Result<()> {
 async fn berth_refuses_a_gang_of_two_priorities() -> Result<()> {
     let scene = Scene::new([gpu_node("n0", 8)]).await?;
     scene.cluster.priority_class("high", 1000).await?;
-    let mixed = gang("mixed", 4, 5, 1).dialect(Dialect::SchedulerPlugins);
+    let mixed = gang("mixed", 4, 5, 1).api(PodGroupApi::SchedulerPlugins);
     scene.object(&mixed).await?;
     scene
         .cluster
@@ -209,11 +210,11 @@ async fn berth_tells_that_a_gang_is_overdue() -> Result<()> {
     let scene = Scene::new([gpu_node("n0", 1)]).await?;
     let with = |name, timeout| {
         gang(name, 2, 2, 1)
-            .dialect(Dialect::SchedulerPlugins)
+            .api(PodGroupApi::SchedulerPlugins)
             .more(json!({"spec": {"scheduleTimeoutSeconds": timeout}}))
     };
     let (absent, zero, soon) = (
-        gang("absent", 2, 2, 1).dialect(Dialect::SchedulerPlugins),
+        gang("absent", 2, 2, 1).api(PodGroupApi::SchedulerPlugins),
         with("zero", 0),
         with("soon", 1),
     );
