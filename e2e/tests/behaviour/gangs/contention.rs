@@ -258,7 +258,7 @@ async fn berth_keeps_gangs_of_one_name_apart() -> Result<()> {
         scene.expect_bound(gang, 2).await?;
     }
     for gang in &halves {
-        scene.expect_waiting(gang, &["1 of 2 pods exist"]).await?;
+        scene.expect_waiting(gang, &["has 1 of 2 pods"]).await?;
         scene.expect_none_bound(gang).await?;
     }
     Ok(())

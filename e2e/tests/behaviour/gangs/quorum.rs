@@ -35,17 +35,17 @@ async fn berth_tells_how_many_pods_are_missing() -> Result<()> {
         scene.submit(&four).await?;
         let upstream = "waiting for minCount pods from a gang to appear in scheduling queue";
         scene
-            .expect_waiting(&four, &[upstream, "3 of 4 pods exist"])
+            .expect_waiting(&four, &[upstream, "has 3 of 4 pods"])
             .await?;
         let note = scene.group_event(&four, "WaitingForPodGroup").await?;
-        assert!(note.contains("3 of 4 pods exist"), "{note}");
+        assert!(note.contains("has 3 of 4 pods"), "{note}");
         scene.expect_none_bound(&four).await?;
     }
     let four = gang("kubernetes", 4, 3, 1);
     let message = scene
         .expect_condition(&four, "False", "Unschedulable")
         .await?;
-    assert!(message.contains("3 of 4 pods exist"), "{message}");
+    assert!(message.contains("has 3 of 4 pods"), "{message}");
     Ok(())
 }
 
@@ -80,7 +80,7 @@ async fn berth_takes_an_object_that_was_made_anew() -> Result<()> {
         let scene = Scene::new(gpu_nodes(4, 1)).await?;
         let again = gang("again", 4, 3, 1).api(dialect);
         scene.submit(&again).await?;
-        scene.expect_waiting(&again, &["3 of 4 pods exist"]).await?;
+        scene.expect_waiting(&again, &["has 3 of 4 pods"]).await?;
         scene.cluster.delete_object(&again.object()).await?;
         scene
             .expect_waiting(&again, &["PodGroup default/again not found"])
@@ -100,9 +100,7 @@ async fn berth_asks_for_a_larger_quorum() -> Result<()> {
     scene.submit(&growing).await?;
     scene.expect_bound(&growing, 4).await?;
     scene.set_min(&growing, 6).await?;
-    scene
-        .expect_waiting(&growing, &["5 of 6 pods exist"])
-        .await?;
+    scene.expect_waiting(&growing, &["has 5 of 6 pods"]).await?;
     scene.pods(&growing, 5..6).await?;
     scene.cluster.create_nodes([gpu_node("n1", 1)]).await?;
     let quorum = "minCount (6) cannot be satisfied: 5 scheduled, 0 remaining";

@@ -256,13 +256,11 @@ impl Scene {
         reason: &str,
         expected: &[(usize, &str, &[&str])],
     ) -> Result<()> {
-        let mut found = Vec::new();
         let what = format!("texts {expected:?} about gang {}", gang.name);
         let result = self
             .cluster
             .eventually(&what, async || {
-                found = self.messages(gang, reason).await?;
-                let mut left = found.clone();
+                let mut left = self.messages(gang, reason).await?;
                 for (count, start, parts) in expected {
                     let before = left.len();
                     left.retain(|text| {
@@ -275,7 +273,15 @@ impl Scene {
                 Ok(left.is_empty().then_some(()))
             })
             .await;
-        result.map_err(|error| error.context(format!("the texts with {reason} are {found:#?}")))
+        let Err(error) = result else {
+            return Ok(());
+        };
+        let members = self.members(gang).await?;
+        let found: BTreeMap<_, _> = members
+            .iter()
+            .map(|(name, pod)| (name, (node_of(pod), scheduled_condition(pod))))
+            .collect();
+        Err(error.context(format!("found {found:#?}")))
     }
 
     async fn messages(&self, gang: &Gang, reason: &str) -> Result<Vec<String>> {
