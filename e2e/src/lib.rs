@@ -3,10 +3,10 @@
 
 pub mod conformance;
 pub mod controlplane;
-pub mod groups;
 pub mod harness;
 pub mod load;
 pub mod objects;
+pub mod pod_groups;
 pub mod pool;
 pub mod progress;
 pub mod random;

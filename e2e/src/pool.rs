@@ -23,7 +23,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{ControlPlane, Options, groups};
+use crate::pod_groups::{self, PodGroupApi};
+use crate::{ControlPlane, Options};
 
 /// As many control planes run at once as a small machine can carry.
 const SIZE: usize = 2;
@@ -77,11 +78,9 @@ impl Equipment {
         }
         let control_plane = ControlPlane::start(options).await?;
         if self == Self::PodGroups {
-            for definition in [
-                groups::scheduler_plugins_definition(),
-                groups::volcano_definition(),
-            ] {
-                groups::install(&control_plane, &definition).await?;
+            for api in PodGroupApi::CUSTOM {
+                api.install(&control_plane)?;
+                api.wait_until_served(&control_plane.client()?).await?;
             }
         }
         Ok(control_plane)
@@ -204,7 +203,7 @@ pub async fn empty(client: &Client) -> Result<()> {
         .filter(|name| *name != "default" && !name.starts_with("kube-"));
     try_join_all(extra.map(|name| remove_namespace(client, name))).await?;
 
-    groups::delete_all(client).await?;
+    pod_groups::delete_all(client).await?;
     delete_all::<Node>(&Api::all(client.clone())).await?;
     delete_all::<PersistentVolume>(&Api::all(client.clone())).await?;
     delete_all::<StorageClass>(&Api::all(client.clone())).await?;

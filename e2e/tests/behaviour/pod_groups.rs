@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use e2e::Options;
-use e2e::groups::PodGroupApi;
 use e2e::harness::{Cluster, metric};
 use e2e::objects::{node, pod};
+use e2e::pod_groups::PodGroupApi;
 use k8s_openapi::api::events::v1::Event;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ async fn berth_follows_group_apis_that_come_and_go() -> Result<()> {
 
     for round in ["a", "b"] {
         for api in PodGroupApi::CUSTOM {
-            api.install(cluster.control_plane()).await?;
+            api.install(cluster.control_plane())?;
             api.create(&cluster, round, 2).await?;
         }
         for api in PodGroupApi::CUSTOM {
@@ -99,7 +99,7 @@ async fn berth_keeps_groups_while_the_api_server_restarts() -> Result<()> {
     let mut cluster = Cluster::with_options(options).await?;
     cluster.node(node("n1")).await?;
     for api in PodGroupApi::CUSTOM {
-        api.install(cluster.control_plane()).await?;
+        api.install(cluster.control_plane())?;
     }
     for api in PodGroupApi::ALL {
         api.create(&cluster, "g", 2).await?;
@@ -133,7 +133,7 @@ async fn berth_tells_groups_how_they_fare() -> Result<()> {
     let mut cluster = Cluster::with_options(options).await?;
     cluster.node(node("n1")).await?;
     for api in PodGroupApi::CUSTOM {
-        api.install(cluster.control_plane()).await?;
+        api.install(cluster.control_plane())?;
     }
     for api in PodGroupApi::ALL {
         api.create(&cluster, "g", 3).await?;

@@ -62,7 +62,14 @@ impl Engine {
 
     fn tell_status(&mut self, id: GangId, status: GroupStatus) {
         let page = self.gangs.page(id);
-        let before = page.told.as_ref().map(|told| told.phase);
+        // A group that was made before its pods has had nothing to say yet.
+        let silent =
+            |told: &&GroupStatus| told.phase == GroupPhase::Incomplete && told.message.is_empty();
+        let before = page
+            .told
+            .as_ref()
+            .filter(|told| !silent(told))
+            .map(|told| told.phase);
         if page.told.as_ref() == Some(&status) {
             return;
         }

@@ -141,18 +141,19 @@ impl Engine {
             .and_then(|refusal| self.lacking(*members.get(refusal.candidate)?, missing));
         let never = self.never(&need.pods, members, refused);
         if let Some((key, value)) = &refused.domain {
-            let fit = refused.fitted.len();
-            let _ = write!(story, "; best domain {key}={value} has room for {fit}");
-            if let Some(lacks) = &lacks {
-                let _ = write!(story, " and lacks {lacks}");
+            let _ = write!(story, "; best domain {key}={value}");
+            match &lacks {
+                Some(lacks) => write!(story, " lacks {lacks}"),
+                None => write!(story, " has room for {}", refused.fitted.len()),
             }
+            .unwrap_or_default();
         } else if let Some(key) = gang.topology().required {
             let _ = write!(story, "; no node in question has the label {key}");
         } else if let (Some(lacks), None) = (&lacks, &never) {
             let _ = write!(story, "; the cluster lacks {lacks}");
         }
         if refused.fits_elsewhere {
-            story.push_str("; without the topology constraint it fits now");
+            story.push_str("; without the constraint it fits now");
         }
         if let Some(never) = &never {
             let _ = write!(story, "; {never}");

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use e2e::objects::pod;
+use e2e::pod_groups::PodGroupApi;
 use serde_json::json;
 
-use super::scene::{Dialect, GPU, Gang, Scene, gang, gpu_node, gpu_nodes};
+use super::scene::{GPU, Gang, Scene, gang, gpu_node, gpu_nodes};
 
 /// S1: ten nodes with a GPU, and two gangs of six.
 async fn two_gangs_for_ten_gpus() -> Result<(Scene, Gang, Gang)> {
@@ -238,7 +239,7 @@ async fn berth_keeps_gangs_of_one_name_apart() -> Result<()> {
     let whole = [
         own.clone().namespace("other"),
         own.clone()
-            .dialect(Dialect::SchedulerPlugins)
+            .api(PodGroupApi::SchedulerPlugins)
             .namespace("other"),
     ];
     // In one namespace pods of two dialects need names of their own.
@@ -248,7 +249,7 @@ async fn berth_keeps_gangs_of_one_name_apart() -> Result<()> {
         scene.pods(gang, second..second + 2).await?;
         second += 2;
     }
-    let halves = [own.clone(), own.dialect(Dialect::Volcano)];
+    let halves = [own.clone(), own.api(PodGroupApi::Volcano)];
     for (number, gang) in halves.iter().enumerate() {
         scene.object(gang).await?;
         scene.pods(gang, number..number + 1).await?;
@@ -257,7 +258,7 @@ async fn berth_keeps_gangs_of_one_name_apart() -> Result<()> {
         scene.expect_bound(gang, 2).await?;
     }
     for gang in &halves {
-        scene.expect_waiting(gang, &["1 of 2 pods exist"]).await?;
+        scene.expect_waiting(gang, &["has 1 of 2 pods"]).await?;
         scene.expect_none_bound(gang).await?;
     }
     Ok(())

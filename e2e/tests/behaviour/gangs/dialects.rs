@@ -1,13 +1,12 @@
 //! APIs that are absent, appear and vanish, and objects that cannot be read.
 
 use anyhow::Result;
-use e2e::groups;
 use e2e::harness::Cluster;
-use e2e::objects::{node, pod};
-use kube::api::{Patch, PatchParams};
+use e2e::objects::node;
+use e2e::pod_groups::{PodGroupApi, kubectl};
 use serde_json::json;
 
-use super::scene::{Dialect, Scene, gang, gpu_nodes};
+use super::scene::{Scene, gang, gpu_nodes};
 
 /// More lines than this about an API that is absent are a flood.
 const FLOOD: usize = 60;
@@ -19,7 +18,7 @@ async fn berth_finds_a_definition_that_comes_late() -> Result<()> {
     cluster.create_nodes(gpu_nodes(4, 1)).await?;
     cluster.start_scheduler().await?;
     let scene = Scene { cluster };
-    let late = gang("late", 2, 2, 1).dialect(Dialect::SchedulerPlugins);
+    let late = gang("late", 2, 2, 1).api(PodGroupApi::SchedulerPlugins);
     scene.pods(&late, 0..2).await?;
     scene
         .expect_waiting(&late, &["PodGroup default/late not found"])
@@ -30,9 +29,9 @@ async fn berth_finds_a_definition_that_comes_late() -> Result<()> {
     scene.pods(&dropped, 0..1).await?;
     scene.expect_bound(&dropped, 1).await?;
 
-    let definition = groups::scheduler_plugins_definition();
-    groups::install(scene.cluster.control_plane(), &definition).await?;
-    scene.object(&late).await?;
+    PodGroupApi::SchedulerPlugins.install(scene.cluster.control_plane())?;
+    let group = late.api.create(&scene.cluster, late.name, late.min);
+    group.await?;
     let mut scene = scene;
     scene.expect_bound(&late, 2).await?;
     let lines = scene.cluster.scheduler()?.output().lines().count();
@@ -65,11 +64,14 @@ async fn berth_sets_aside_a_group_that_it_cannot_read() -> Result<()> {
     });
     let file = cluster.control_plane().directory().join("definition.json");
     std::fs::write(&file, definition.to_string())?;
-    groups::install(cluster.control_plane(), &file).await?;
+    kubectl(
+        cluster.control_plane(),
+        &["create", "-f", &file.to_string_lossy()],
+    )?;
     let (good, bad) = (gang("good", 2, 2, 0), gang("bad", 2, 2, 0));
     let (good, bad) = (
-        good.dialect(Dialect::Volcano),
-        bad.dialect(Dialect::Volcano),
+        good.api(PodGroupApi::Volcano),
+        bad.api(PodGroupApi::Volcano),
     );
     let unreadable = bad.clone().more(json!({"spec": {"minMember": "many"}}));
     cluster
@@ -110,45 +112,4 @@ async fn berth_takes_one_of_several_groups() -> Result<()> {
     scene.object(&own).await?;
     scene.cluster.pod(torn).await?;
     scene.expect_bound(&own, 1).await.map(drop)
-}
-
-/// The phases of scheduler-plugins and Volcano, which their users look at.
-#[tokio::test]
-async fn berth_writes_the_phases_of_each_dialect() -> Result<()> {
-    let scene = Scene::new(gpu_nodes(2, 1)).await?;
-    for (dialect, before, after) in [
-        (Dialect::SchedulerPlugins, "Pending", "Running"),
-        (Dialect::Volcano, "Pending", "Running"),
-    ] {
-        let pair = gang("pair", 2, 2, 1).dialect(dialect);
-        scene.object(&pair).await?;
-        scene.pods(&pair, 0..1).await?;
-        let wait_phase = async |phase: &str| {
-            let what = format!("phase {phase} of {dialect:?}");
-            scene
-                .cluster
-                .eventually(&what, async || {
-                    let object = scene.cluster.get_object(&pair.object()).await?;
-                    Ok((object["status"]["phase"] == phase).then_some(()))
-                })
-                .await
-        };
-        wait_phase(before).await?;
-        scene.pods(&pair, 1..2).await?;
-        scene.expect_bound(&pair, 2).await?;
-        for number in 0..2 {
-            let name = pair.pod_name(number);
-            let patch = Patch::Merge(json!({"status": {"phase": "Running"}}));
-            let pods = scene.cluster.pods();
-            pods.patch_status(&name, &PatchParams::default(), &patch)
-                .await?;
-        }
-        wait_phase(after).await?;
-        for number in 0..2 {
-            scene.cluster.delete_pod(&pair.pod_name(number)).await?;
-        }
-        scene.cluster.delete_object(&pair.object()).await?;
-    }
-    scene.cluster.pod(pod("after")).await?;
-    scene.cluster.wait_bound("after").await.map(drop)
 }

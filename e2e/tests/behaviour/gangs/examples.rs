@@ -1,8 +1,8 @@
 //! Gangs as operators write them: what is in examples/gangs is placed as it is.
 
 use anyhow::{Context, Result};
-use e2e::groups;
 use e2e::harness::{Cluster, node_of, scheduled_condition};
+use e2e::pod_groups::{read_manifest, root};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::Value;
@@ -37,14 +37,14 @@ async fn berth_places_what_operators_write() -> Result<()> {
         )
         .await?;
     cluster.start_scheduler_as(&NAMES).await?;
-    let directory = groups::root().join("examples/gangs");
+    let directory = root().join("examples/gangs");
     let mut files: Vec<String> = std::fs::read_dir(&directory)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
     files.sort();
     assert_eq!(files, EXAMPLES.map(|(file, ..)| file));
     for (file, pods, without_last) in EXAMPLES {
-        let objects = groups::read_manifest(cluster.control_plane(), &directory.join(file))?;
+        let objects = read_manifest(cluster.control_plane(), &directory.join(file))?;
         check(&cluster, &objects, pods, without_last)
             .await
             .with_context(|| file.to_owned())?;

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use e2e::harness::node_of;
 use e2e::objects::pod;
+use e2e::pod_groups::PodGroupApi;
 use kube::api::DeleteParams;
 
-use super::scene::{Dialect, GPU, Scene, gang, gpu_node, gpu_nodes};
+use super::scene::{GPU, Scene, gang, gpu_node, gpu_nodes};
 
 /// Deletes a pod that is bound. No kubelet lets it go, so it stays until it is deleted without grace.
 async fn terminate(scene: &Scene, pod: &str) -> Result<()> {
@@ -121,13 +122,13 @@ async fn a_restart_completes_a_gang() -> Result<()> {
 #[tokio::test]
 async fn berth_tells_that_a_gang_is_degraded() -> Result<()> {
     for dialect in [
-        Dialect::Kubernetes,
-        Dialect::SchedulerPlugins,
-        Dialect::Volcano,
+        PodGroupApi::Kubernetes,
+        PodGroupApi::SchedulerPlugins,
+        PodGroupApi::Volcano,
     ] {
         let mut scene = Scene::new(gpu_nodes(3, 1)).await?;
         scene.cluster.scheduler()?.kill();
-        let half = gang("half", 4, 4, 1).dialect(dialect);
+        let half = gang("half", 4, 4, 1).api(dialect);
         scene.submit(&half).await?;
         for (number, node) in ["n0", "n2"].into_iter().enumerate() {
             let pod = half.pod_name(number);

@@ -1,9 +1,10 @@
 //! When a gang may be tried at all.
 
 use anyhow::Result;
+use e2e::pod_groups::PodGroupApi;
 use serde_json::json;
 
-use super::scene::{Dialect, OURS, Scene, gang, gpu_node, gpu_nodes};
+use super::scene::{OURS, Scene, gang, gpu_node, gpu_nodes};
 
 /// S9. Nothing happens until enough pods exist; then all of them are bound.
 #[tokio::test]
@@ -22,29 +23,29 @@ async fn a_gang_waits_for_its_last_pod() -> Result<()> {
 async fn berth_tells_how_many_pods_are_missing() -> Result<()> {
     let scene = Scene::new(gpu_nodes(1, 1)).await?;
     let dialects = [
-        Dialect::Kubernetes,
-        Dialect::SchedulerPlugins,
-        Dialect::Volcano,
+        PodGroupApi::Kubernetes,
+        PodGroupApi::SchedulerPlugins,
+        PodGroupApi::Volcano,
     ];
     for (name, dialect) in ["kubernetes", "plugins", "volcano"]
         .into_iter()
         .zip(dialects)
     {
-        let four = gang(name, 4, 3, 1).dialect(dialect);
+        let four = gang(name, 4, 3, 1).api(dialect);
         scene.submit(&four).await?;
         let upstream = "waiting for minCount pods from a gang to appear in scheduling queue";
         scene
-            .expect_waiting(&four, &[upstream, "3 of 4 pods exist"])
+            .expect_waiting(&four, &[upstream, "has 3 of 4 pods"])
             .await?;
         let note = scene.group_event(&four, "WaitingForPodGroup").await?;
-        assert!(note.contains("3 of 4 pods exist"), "{note}");
+        assert!(note.contains("has 3 of 4 pods"), "{note}");
         scene.expect_none_bound(&four).await?;
     }
     let four = gang("kubernetes", 4, 3, 1);
     let message = scene
         .expect_condition(&four, "False", "Unschedulable")
         .await?;
-    assert!(message.contains("3 of 4 pods exist"), "{message}");
+    assert!(message.contains("has 3 of 4 pods"), "{message}");
     Ok(())
 }
 
@@ -62,7 +63,7 @@ async fn a_gang_waits_for_its_object() -> Result<()> {
 #[tokio::test]
 async fn berth_tells_that_the_object_is_missing() -> Result<()> {
     let scene = Scene::new(gpu_nodes(4, 1)).await?;
-    let early = gang("early", 2, 2, 1).dialect(Dialect::SchedulerPlugins);
+    let early = gang("early", 2, 2, 1).api(PodGroupApi::SchedulerPlugins);
     scene.pods(&early, 0..2).await?;
     scene
         .expect_waiting(&early, &["PodGroup default/early not found"])
@@ -75,11 +76,11 @@ async fn berth_tells_that_the_object_is_missing() -> Result<()> {
 /// S11. The object goes while its pods wait, and comes back with a smaller number.
 #[tokio::test]
 async fn berth_takes_an_object_that_was_made_anew() -> Result<()> {
-    for dialect in [Dialect::Kubernetes, Dialect::SchedulerPlugins] {
+    for dialect in [PodGroupApi::Kubernetes, PodGroupApi::SchedulerPlugins] {
         let scene = Scene::new(gpu_nodes(4, 1)).await?;
-        let again = gang("again", 4, 3, 1).dialect(dialect);
+        let again = gang("again", 4, 3, 1).api(dialect);
         scene.submit(&again).await?;
-        scene.expect_waiting(&again, &["3 of 4 pods exist"]).await?;
+        scene.expect_waiting(&again, &["has 3 of 4 pods"]).await?;
         scene.cluster.delete_object(&again.object()).await?;
         scene
             .expect_waiting(&again, &["PodGroup default/again not found"])
@@ -99,9 +100,7 @@ async fn berth_asks_for_a_larger_quorum() -> Result<()> {
     scene.submit(&growing).await?;
     scene.expect_bound(&growing, 4).await?;
     scene.set_min(&growing, 6).await?;
-    scene
-        .expect_waiting(&growing, &["5 of 6 pods exist"])
-        .await?;
+    scene.expect_waiting(&growing, &["has 5 of 6 pods"]).await?;
     scene.pods(&growing, 5..6).await?;
     scene.cluster.create_nodes([gpu_node("n1", 1)]).await?;
     let quorum = "minCount (6) cannot be satisfied: 5 scheduled, 0 remaining";
@@ -187,7 +186,7 @@ async fn berth_refuses_a_gang_of_two_schedulers() -> Result<()> {
 async fn berth_refuses_a_gang_of_two_priorities() -> Result<()> {
     let scene = Scene::new([gpu_node("n0", 8)]).await?;
     scene.cluster.priority_class("high", 1000).await?;
-    let mixed = gang("mixed", 4, 5, 1).dialect(Dialect::SchedulerPlugins);
+    let mixed = gang("mixed", 4, 5, 1).api(PodGroupApi::SchedulerPlugins);
     scene.object(&mixed).await?;
     scene
         .cluster
@@ -209,11 +208,11 @@ async fn berth_tells_that_a_gang_is_overdue() -> Result<()> {
     let scene = Scene::new([gpu_node("n0", 1)]).await?;
     let with = |name, timeout| {
         gang(name, 2, 2, 1)
-            .dialect(Dialect::SchedulerPlugins)
+            .api(PodGroupApi::SchedulerPlugins)
             .more(json!({"spec": {"scheduleTimeoutSeconds": timeout}}))
     };
     let (absent, zero, soon) = (
-        gang("absent", 2, 2, 1).dialect(Dialect::SchedulerPlugins),
+        gang("absent", 2, 2, 1).api(PodGroupApi::SchedulerPlugins),
         with("zero", 0),
         with("soon", 1),
     );

@@ -7,6 +7,7 @@ use anyhow::Result;
 use e2e::SchedulerKind;
 use e2e::harness::{Cluster, NAME, node_of, scheduled_condition};
 use e2e::objects::{NodeBuilder, PodBuilder, node, pod};
+use e2e::pod_groups::PodGroupApi;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -33,18 +34,10 @@ pub fn gpu_nodes(count: usize, gpus: u32) -> Vec<NodeBuilder> {
         .collect()
 }
 
-/// By which API a gang is described.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    Kubernetes,
-    SchedulerPlugins,
-    Volcano,
-}
-
 /// A gang: its object and pods.
 #[derive(Debug, Clone)]
 pub struct Gang {
-    pub dialect: Dialect,
+    pub api: PodGroupApi,
     pub namespace: &'static str,
     pub name: &'static str,
     pub min: u32,
@@ -57,7 +50,7 @@ pub struct Gang {
 /// A gang of Kubernetes' own dialect, of so many pods with so many GPUs each.
 pub fn gang(name: &'static str, min: u32, pods: usize, gpus: u32) -> Gang {
     Gang {
-        dialect: Dialect::Kubernetes,
+        api: PodGroupApi::Kubernetes,
         namespace: "default",
         name,
         min,
@@ -68,8 +61,8 @@ pub fn gang(name: &'static str, min: u32, pods: usize, gpus: u32) -> Gang {
 }
 
 impl Gang {
-    pub fn dialect(self, dialect: Dialect) -> Self {
-        Self { dialect, ..self }
+    pub fn api(self, api: PodGroupApi) -> Self {
+        Self { api, ..self }
     }
 
     pub fn namespace(self, namespace: &'static str) -> Self {
@@ -89,26 +82,9 @@ impl Gang {
         self.more(json!({"metadata": {"annotations": {"gang.berth.dev/required-topology": RACK}}}))
     }
 
-    /// The part of the object that says how many must run together.
-    pub fn spec(&self) -> Value {
-        match self.dialect {
-            Dialect::Kubernetes => json!({"schedulingPolicy": {"gang": {"minCount": self.min}}}),
-            Dialect::SchedulerPlugins | Dialect::Volcano => json!({"minMember": self.min}),
-        }
-    }
-
     pub fn object(&self) -> Value {
-        let version = match self.dialect {
-            Dialect::Kubernetes => "scheduling.k8s.io/v1beta1",
-            Dialect::SchedulerPlugins => "scheduling.x-k8s.io/v1alpha1",
-            Dialect::Volcano => "scheduling.volcano.sh/v1beta1",
-        };
-        let mut object = json!({
-            "apiVersion": version,
-            "kind": "PodGroup",
-            "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": self.spec(),
-        });
+        let mut object = self.api.object(self.name, self.min);
+        object["metadata"]["namespace"] = json!(self.namespace);
         merge(&mut object, &self.more);
         object
     }
@@ -126,14 +102,7 @@ impl Gang {
             0 => pod,
             gpus => pod.request(GPU, &gpus.to_string()),
         };
-        match self.dialect {
-            Dialect::Kubernetes => pod.spec("schedulingGroup", json!({"podGroupName": self.name})),
-            Dialect::SchedulerPlugins => pod.label("scheduling.x-k8s.io/pod-group", self.name),
-            Dialect::Volcano => pod.metadata(
-                "annotations",
-                json!({"scheduling.k8s.io/group-name": self.name}),
-            ),
-        }
+        self.api.member(pod, self.name)
     }
 
     /// A pod of a role, which Volcano knows.
@@ -146,7 +115,7 @@ impl Gang {
     }
 
     fn label(&self) -> String {
-        format!("{:?}-{}", self.dialect, self.name)
+        format!("{:?}-{}", self.api, self.name)
     }
 }
 
@@ -196,8 +165,7 @@ impl Scene {
 
     /// Changes how many must run together.
     pub async fn set_min(&self, gang: &Gang, min: u32) -> Result<()> {
-        let spec = gang.clone().min(min).spec();
-        let patch = json!({"spec": spec});
+        let patch = json!({"spec": gang.api.spec(min)});
         self.cluster.patch_object(&gang.object(), &patch).await?;
         Ok(())
     }
@@ -288,13 +256,11 @@ impl Scene {
         reason: &str,
         expected: &[(usize, &str, &[&str])],
     ) -> Result<()> {
-        let mut found = Vec::new();
         let what = format!("texts {expected:?} about gang {}", gang.name);
         let result = self
             .cluster
             .eventually(&what, async || {
-                found = self.messages(gang, reason).await?;
-                let mut left = found.clone();
+                let mut left = self.messages(gang, reason).await?;
                 for (count, start, parts) in expected {
                     let before = left.len();
                     left.retain(|text| {
@@ -307,7 +273,15 @@ impl Scene {
                 Ok(left.is_empty().then_some(()))
             })
             .await;
-        result.map_err(|error| error.context(format!("the texts with {reason} are {found:#?}")))
+        let Err(error) = result else {
+            return Ok(());
+        };
+        let members = self.members(gang).await?;
+        let found: BTreeMap<_, _> = members
+            .iter()
+            .map(|(name, pod)| (name, (node_of(pod), scheduled_condition(pod))))
+            .collect();
+        Err(error.context(format!("found {found:#?}")))
     }
 
     async fn messages(&self, gang: &Gang, reason: &str) -> Result<Vec<String>> {
