@@ -26,7 +26,7 @@ pub(super) struct GangBook {
     /// When which gang is to be told of.
     due: BTreeSet<(Time, GangId)>,
     /// Gangs that wait for a node in the right domain.
-    by_topology: BTreeSet<GangId>,
+    pub(super) by_topology: BTreeSet<GangId>,
 }
 
 /// What is kept of a gang.

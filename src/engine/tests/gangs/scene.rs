@@ -60,7 +60,7 @@ impl Scene {
         scene
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
