@@ -3,6 +3,7 @@
 
 mod histories;
 mod invalid;
+mod lost;
 mod scene;
 mod topology;
 mod unit;

@@ -70,9 +70,20 @@ impl Scene {
     }
 
     pub(super) fn node(&mut self, name: &str, gpus: i64, labels: &[(&str, &str)]) {
+        self.node_with(name, gpus, labels, json!({}));
+    }
+
+    pub(super) fn node_with(
+        &mut self,
+        name: &str,
+        gpus: i64,
+        labels: &[(&str, &str)],
+        spec: Value,
+    ) {
         let labels: BTreeMap<_, _> = labels.iter().copied().collect();
         let node = json!({
             "metadata": {"name": name, "uid": name, "labels": labels, "resourceVersion": self.next().to_string()},
+            "spec": spec,
             "status": {"allocatable": {"cpu": "64", "memory": "512Gi", "pods": "110", GPU: gpus.to_string()}},
         });
         let node: api::Node = serde_json::from_value(node).unwrap();

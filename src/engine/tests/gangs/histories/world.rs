@@ -271,7 +271,7 @@ impl World {
         let mut annotations = BTreeMap::new();
         let mut spec = json!({
             "schedulerName": if pod.ours { "berth" } else { "default-scheduler" },
-            "priority": pod.priority, "nodeName": pod.node,
+            "priority": pod.priority, "nodeName": pod.node.clone().unwrap_or_default(),
         });
         let mut requests = json!({"cpu": pod.cpu.to_string(), "memory": "1Gi"});
         if pod.gpus > 0 {
