@@ -169,7 +169,9 @@ impl World {
                     .count()
             };
             let (bound, known_bound) = (bound(false), bound(true));
-            let any = bound > 0 || !known.is_empty();
+            let mut late = self.late.iter().filter_map(|(uid, _)| self.pods.get(uid));
+            let late = late.any(|pod| pod.gang == Some(place));
+            let any = bound > 0 || !known.is_empty() || late;
             let min = self.min_of(place);
             let group = &mut self.groups[place];
             if group.was_live && known.is_empty() {
@@ -214,7 +216,8 @@ impl World {
         }
         for uid in &commitment.members {
             let late = self.late.iter().any(|(late, _)| late == uid);
-            let known = bound.contains(uid) || self.is_flying(uid) || late;
+            let foreign = self.pods.get(uid).is_some_and(|pod| pod.foreign);
+            let known = bound.contains(uid) || self.is_flying(uid) || late || foreign;
             assert!(
                 known || commitment.lost.contains(uid),
                 "{name}: {uid} is missing, and nothing has happened to it"

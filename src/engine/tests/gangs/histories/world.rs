@@ -455,8 +455,10 @@ impl World {
         let Flying { effect, uid, outcome, .. } = self.flying.remove(place);
         let outcome = outcome.unwrap();
         self.note(format_args!("the bind of {uid} is answered: {outcome:?}"));
-        if let (Outcome::Done, Some(pod)) = (&outcome, self.pods.get_mut(&uid)) {
-            pod.answered = true;
+        match (&outcome, self.pods.get_mut(&uid)) {
+            (Outcome::Done, Some(pod)) => pod.answered = true,
+            // It counted until now.
+            _ => self.lose(&uid),
         }
         let now = self.scene.now;
         self.scene.engine.complete(effect.id, outcome, now);
@@ -469,9 +471,11 @@ impl World {
         match (&effect.about, &effect.action) {
             (About::Pod(pod), Action::PatchStatus(patch)) => {
                 self.status_lost |= fails;
-                if let Some(pod) = self.pods.get_mut(&*pod.uid).filter(|_| !fails) {
+                let uid = pod.uid.to_string();
+                if let Some(pod) = self.pods.get_mut(&uid).filter(|_| !fails) {
                     pod.condition = Some((patch.reason.as_str().into(), patch.message.to_string()));
                 }
+                self.note(format_args!("{uid} is told: {}", patch.message));
             }
             (About::Group(object), Action::PatchGroup(status)) => {
                 self.status_lost |= fails;
@@ -502,6 +506,9 @@ impl World {
         let number = self.made();
         let group = &mut self.groups[place];
         group.min = min.max(group.roles.iter().map(|(_, asked)| asked).sum());
+        if !group.dialect.has_object() {
+            return;
+        }
         group.object = Some(Object {
             uid: format!("group-{number}"),
             generation: 1,
@@ -516,7 +523,9 @@ impl World {
 
     pub(super) fn remove_object(&mut self, place: usize) {
         let group = &mut self.groups[place];
-        group.object = None;
+        if group.object.take().is_none() {
+            return;
+        }
         let reference = GroupRef {
             dialect: group.dialect,
             namespace: "default".into(),
@@ -547,7 +556,11 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.note("Berth is killed");
         for flying in std::mem::take(&mut self.flying) {
-            if flying.outcome.is_none() {
+            if let Some(outcome) = flying.outcome {
+                if outcome != Outcome::Done {
+                    self.lose(&flying.uid);
+                }
+            } else {
                 match self.dice.below(10) {
                     0..5 => drop(self.arrive(&flying.uid, &flying.node, false)),
                     5 => self.late.push((flying.uid, flying.node)),
