@@ -274,7 +274,9 @@ impl Engine {
         };
         let member = Member { place, ..member };
         let held = (self.gangs.table.of_member(&uid))
-            .and_then(|id| self.gangs.table.get(id)?.member(&uid));
+            .and_then(|id| self.gangs.table.get(id))
+            .filter(|gang| gang.reference == named.group)
+            .and_then(|gang| gang.member(&uid));
         if held == Some(&member) && !changed {
             return true;
         }

@@ -245,7 +245,14 @@ impl<'a, 'b> Planner<'a, 'b> {
         }
         let (attempt, domain) = match best {
             Some((attempt, domain)) => (attempt, Some(domain)),
-            None => (Attempt::default(), None),
+            // There is no domain to try, which everybody has to be told.
+            None => {
+                let attempt = Attempt {
+                    not_reached: self.order.clone(),
+                    ..Attempt::default()
+                };
+                (attempt, None)
+            }
         };
         let fits_elsewhere = topology.required.is_some() && self.fits_anywhere(cluster);
         Err(Box::new(Refused {

@@ -48,6 +48,21 @@ fn a_member_that_changes_its_group_listens_for_the_new_one_alone() {
 }
 
 #[test]
+fn a_member_may_change_its_group_and_nothing_else() {
+    let mut scene = Scene::new(1, 8);
+    let of = |group: &str| json!({"annotations": {"scheduling.k8s.io/group-name": group}});
+    let two = json!({"spec": {"minMember": 2}});
+    scene.object(Dialect::Volcano, "g", two.clone());
+    scene.object(Dialect::Volcano, "h", two);
+    scene.pod_with("", "v-0", 1, of("g"), json!({}));
+    scene.pod_with("", "v-1", 1, of("h"), json!({}));
+    scene.settle();
+    scene.edit("v-0", |pod| pod["metadata"]["annotations"] = of("h")["annotations"].clone());
+    scene.settle();
+    assert_eq!(scene.bound("v"), 2);
+}
+
+#[test]
 fn members_with_new_images_go_on_listening() {
     let mut scene = Scene::new(1, 2);
     scene.pod("", "filler", 1);
