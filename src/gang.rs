@@ -146,9 +146,11 @@ impl Gang {
     }
 
     /// What follows when the number of members that run, or the number that must, has changed.
-    fn settle(&mut self) {
+    /// `ran` says whether some ran before: what was met is over with the last of them, but what a
+    /// status tells of members that are yet to be heard of is kept.
+    fn settle(&mut self, ran: bool) {
         if self.counts.live() == 0 {
-            self.met = false;
+            self.met &= !ran;
         } else if (self.min()).is_some_and(|min| self.counts.bound() >= min as usize) {
             self.met = true;
         }
@@ -249,7 +251,7 @@ impl Gangs {
             _ => gang.met = object.tells_that_it_ran(),
         }
         gang.object = Some(Arc::new(object));
-        gang.settle();
+        gang.settle(false);
         Some(id)
     }
 
@@ -293,11 +295,12 @@ impl Gangs {
         }
         self.by_member.insert(uid.into(), id);
         if let Some(gang) = self.get_mut(id) {
+            let ran = gang.counts.live() > 0;
             gang.counts.add(&member);
             if let Some(old) = gang.members.insert(uid.into(), member) {
                 gang.counts.subtract(&old);
             }
-            gang.settle();
+            gang.settle(ran);
         }
         (id, left)
     }
@@ -307,8 +310,9 @@ impl Gangs {
         let id = self.by_member.remove(uid)?;
         let gang = self.get_mut(id)?;
         if let Some(old) = gang.members.remove(uid) {
+            let ran = gang.counts.live() > 0;
             gang.counts.subtract(&old);
-            gang.settle();
+            gang.settle(ran);
         }
         Some(id)
     }
@@ -319,10 +323,11 @@ impl Gangs {
         let gang = self.get_mut(id)?;
         let member = gang.members.get_mut(uid)?;
         if member.place != place {
+            let ran = gang.counts.live() > 0;
             gang.counts.subtract(member);
             member.place = place;
             gang.counts.add(member);
-            gang.settle();
+            gang.settle(ran);
         }
         Some(id)
     }

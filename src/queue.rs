@@ -206,6 +206,8 @@ impl SchedulingQueue {
 
     /// The plugins that rejected the pod the last time, which are then forgotten.
     pub fn take_rejectors(&mut self, key: PodKey) -> PluginSet {
+        // A member that listens is filed under its rejectors.
+        self.leave_gang(key);
         match self.pods.get_mut(&key) {
             // It is filed under them.
             Some(pod) if pod.state == State::Unschedulable || pod.listens => pod.rejectors,

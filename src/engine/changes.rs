@@ -447,7 +447,9 @@ impl Engine {
         };
         let relabelled = self.labels(old_peers) != self.labels(peers);
         let changes = target_changes(&old_shape, &waiting.shape, relabelled, was_gated && !gated);
-        if *old_shape != waiting.shape {
+        // A member of a gang that is of another class listens no longer.
+        let reclassed = *old_shape != waiting.shape;
+        if reclassed {
             let class = self.classes.join(profile, waiting.shape);
             if let Some(held) = self.pods.get_mut(&key) {
                 held.class = class;
@@ -459,7 +461,7 @@ impl Engine {
         if !binding {
             (self.nominator).update(key, &old_info.nominated_node, &waiting.nominated_node);
         }
-        let changed = changes != [EventKind::TargetPodUpdate];
+        let changed = changes != [EventKind::TargetPodUpdate] || reclassed;
         if !self.update_member(key, membership, changed, now) {
             if was_gated && !gated {
                 let cause = Cause::Event(EventKind::TargetPodGatesEliminated);

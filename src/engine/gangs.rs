@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::{Engine, GroupStatus};
 use crate::framework::{EventKind, PluginSet};
-use crate::gang::{Gang, GangId, Gangs, Member, Place, Readiness};
-use crate::model::{CompiledPod, GroupRef, Membership, PodGroup, Time};
+use crate::gang::{Gang, GangId, Gangs, Member, Need, Place, Readiness};
+use crate::model::{CompiledPod, GangTopology, GroupRef, Membership, PodGroup, Time};
 use crate::queue::{Cause, PodKey};
 
 /// What has changed about a gang is told after so long, so that a job whose pods come and are bound
@@ -27,7 +27,7 @@ pub(super) struct GangBook {
     /// When which gang is to be told of.
     due: BTreeSet<(Time, GangId)>,
     /// Gangs that wait for a node in the right domain.
-    by_topology: BTreeSet<GangId>,
+    pub(super) by_topology: BTreeSet<GangId>,
     /// The gang that is served before others.
     head: Option<head::Head>,
 }
@@ -43,12 +43,14 @@ struct Page {
     hopeless: bool,
     /// See [`crate::gang::Refused::room`].
     room: Option<usize>,
+    /// What it asked for when it was refused.
+    asked: Option<Asked>,
     /// Who refused its members the last time.
     rejectors: PluginSet,
     /// Why it was not placed the last time.
     refusal: Option<Arc<str>>,
-    /// The status that was told last.
-    told: Option<GroupStatus>,
+    /// The status that was told last, and the uid of the object that was told.
+    told: Option<(Box<str>, GroupStatus)>,
     due: Option<Time>,
 }
 
@@ -94,6 +96,26 @@ impl GangBook {
             if let Some(due) = self.pages.remove(&id).and_then(|page| page.due) {
                 self.due.remove(&(due, id));
             }
+        }
+    }
+}
+
+/// What a gang asks of the cluster. When that is something else it is worth another try, whatever
+/// has happened.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    need: Need,
+    topology: GangTopology,
+    /// How many members pin it to where they are.
+    live: usize,
+}
+
+impl Asked {
+    fn by(gang: &Gang) -> Self {
+        Self {
+            need: gang.need(),
+            topology: gang.topology(),
+            live: gang.counts().live(),
         }
     }
 }
@@ -235,6 +257,9 @@ impl Engine {
         let (uid, class, priority) = (pod.reference.uid.clone(), pod.class, pod.priority);
         let queued = self.queue.get(key).filter(|_| gated);
         let held_by = queued.map_or_else(PluginSet::default, |queued| queued.rejectors);
+        if !gated && was_member != membership.is_some() {
+            self.unmark(key);
+        }
         let Some((named, member)) = membership else {
             if was_member {
                 self.discharge(&uid, now);
@@ -254,7 +279,9 @@ impl Engine {
         };
         let member = Member { place, ..member };
         let held = (self.gangs.table.of_member(&uid))
-            .and_then(|id| self.gangs.table.get(id)?.member(&uid));
+            .and_then(|id| self.gangs.table.get(id))
+            .filter(|gang| gang.reference == named.group)
+            .and_then(|gang| gang.member(&uid));
         if held == Some(&member) && !changed {
             return true;
         }
@@ -322,12 +349,23 @@ impl Engine {
         let waits = gang.counts().waiting() > 0;
         let priority = gang.counts().priorities().next_back().unwrap_or(0);
         let repair = gang.wants_repair();
+        let refused = self
+            .gangs
+            .pages
+            .get(&id)
+            .and_then(|page| page.asked.as_ref());
+        let asks_anew = refused.is_some_and(|asked| *asked != Asked::by(gang));
+        let may_help = news == News::MayHelp || asks_anew;
         let page = self.gangs.page(id);
+        if may_help {
+            // What it is told the next time is about another gang than the last time.
+            (page.room, page.asked) = (None, None);
+        }
         if waits {
             let since = *page.since.get_or_insert(now);
             if ready {
                 let order = (priority, repair, since);
-                self.queue.put_gang(unit, order, news == News::MayHelp);
+                self.queue.put_gang(unit, order, may_help);
             }
         } else {
             page.since = None;

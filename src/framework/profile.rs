@@ -32,6 +32,11 @@ impl PluginSet {
         self.0 |= 1 << plugin.0;
     }
 
+    /// Adds those of another set.
+    pub const fn union(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
     /// Whether the plugin is in the set.
     pub const fn contains(self, plugin: PluginIndex) -> bool {
         self.0 & (1 << plugin.0) != 0
@@ -388,13 +393,23 @@ impl Profile {
     }
 
     /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
-    /// most, see [`super::Filter::room`].
-    pub fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
+    /// most, see [`super::Filter::room`]. Answers which plugins limit them.
+    pub fn room(
+        &self,
+        pod: &PodShape,
+        cluster: &Cluster,
+        nodes: &NodeSet,
+        column: &mut [u32],
+    ) -> PluginSet {
+        let mut limits = PluginSet::default();
         for &index in &self.filters {
-            if let Some(filter) = self.plugin(index).filter() {
-                filter.room(pod, cluster, nodes, column);
+            if let Some(filter) = self.plugin(index).filter()
+                && filter.room(pod, cluster, nodes, column)
+            {
+                limits.insert(index);
             }
         }
+        limits
     }
 
     /// Asks Reserve and Permit; what was reserved is given back when one of them refuses. Answers

@@ -113,6 +113,8 @@ pub struct Refusal {
     pub reasons: Option<String>,
     /// Who refused it.
     pub rejectors: PluginSet,
+    /// What went wrong if a plugin cannot read the pod, which is no refusal.
+    pub error: Option<String>,
 }
 
 /// A gang that was placed. The cluster counts its members.
@@ -141,8 +143,11 @@ pub struct Refused {
     pub fits_elsewhere: bool,
     /// How many members there is room for at most, if that alone rules the gang out.
     pub room: Option<usize>,
-    /// Nothing has changed since the last time: the rest is not filled in.
+    /// There is no more room than the last time: what is to be told is not filled in.
     pub unchanged: bool,
+    /// Whoever keeps any of the members off any node, whether that was decisive or not: a member
+    /// may fit once another one goes elsewhere, or in a domain that was not tried.
+    pub rejectors: PluginSet,
 }
 
 /// Places the gang. If it was placed the cluster counts it, and if not the cluster is as it was.
@@ -163,6 +168,8 @@ struct Planner<'a, 'b> {
     classes: &'a mut [CandidateClass],
     /// The candidates in the order in which they are placed.
     order: Vec<usize>,
+    /// See [`Refused::rejectors`].
+    rejectors: PluginSet,
 }
 
 /// What came of one try.
@@ -196,6 +203,7 @@ impl<'a, 'b> Planner<'a, 'b> {
             request,
             classes,
             order,
+            rejectors: PluginSet::default(),
         }
     }
 
@@ -239,7 +247,14 @@ impl<'a, 'b> Planner<'a, 'b> {
         }
         let (attempt, domain) = match best {
             Some((attempt, domain)) => (attempt, Some(domain)),
-            None => (Attempt::default(), None),
+            // There is no domain to try, which everybody has to be told.
+            None => {
+                let attempt = Attempt {
+                    not_reached: self.order.clone(),
+                    ..Attempt::default()
+                };
+                (attempt, None)
+            }
         };
         let fits_elsewhere = topology.required.is_some() && self.fits_anywhere(cluster);
         Err(Box::new(Refused {
@@ -252,13 +267,12 @@ impl<'a, 'b> Planner<'a, 'b> {
     fn plan_anywhere(mut self, cluster: &mut Cluster) -> Result<Plan, Box<Refused>> {
         let mut room = None;
         if self.request.known_room.is_some() {
-            room = self
-                .room(cluster)
-                .filter(|room| *room < self.request.need.pods);
+            room = self.too_little_room(cluster);
             if room.is_some() && room == self.request.known_room {
                 return Err(Box::new(Refused {
                     room,
                     unchanged: true,
+                    rejectors: self.rejectors,
                     ..Refused::default()
                 }));
             }
@@ -266,10 +280,7 @@ impl<'a, 'b> Planner<'a, 'b> {
         match self.try_in(cluster, None, self.request.need.pods) {
             Ok(attempt) => Ok(self.planned(attempt, None)),
             Err(attempt) => {
-                let room = room.or_else(|| {
-                    let room = self.room(cluster);
-                    room.filter(|room| *room < self.request.need.pods)
-                });
+                let room = room.or_else(|| self.too_little_room(cluster));
                 Err(Box::new(Refused {
                     room,
                     ..self.refused(attempt)
@@ -293,6 +304,7 @@ impl<'a, 'b> Planner<'a, 'b> {
                 .collect(),
             refused: attempt.refused,
             not_reached: attempt.not_reached,
+            rejectors: self.rejectors,
             ..Refused::default()
         }
     }
@@ -405,23 +417,37 @@ impl<'a, 'b> Planner<'a, 'b> {
             shape: &class.shape,
             peers: candidate.peers,
         };
-        evaluation.filter(profile, incoming, cluster);
         let nodes = domain.and_then(|domain| domain.nodes.as_ref());
+        let asked = nodes.map_or_else(|| cluster.node_count(), NodeSet::len);
+        let refused = |reasons, rejectors| Refusal {
+            candidate: index,
+            nodes: asked,
+            reasons,
+            rejectors,
+            error: None,
+        };
+        let unreadable = |error: &str| Refusal {
+            error: Some(error.to_owned()),
+            ..refused(None, PluginSet::default())
+        };
+        evaluation.filter(profile, incoming, cluster);
+        if let Some(error) = evaluation.error() {
+            return Err(unreadable(error));
+        }
         if let Some(nodes) = nodes {
             evaluation.confine(nodes);
         }
         evaluation.yield_to(profile, incoming, cluster, self.request.nominated);
-        let refused = |reasons, rejectors| Refusal {
-            candidate: index,
-            nodes: nodes.map_or_else(|| cluster.node_count(), NodeSet::len),
-            reasons,
-            rejectors,
-        };
+        let rejectors = evaluation.rejectors();
+        self.rejectors.union(rejectors);
         if evaluation.feasible().is_empty() {
             let reasons = evaluation.reasons_in(nodes, profile, cluster);
-            return Err(refused(reasons, evaluation.rejectors()));
+            return Err(refused(reasons, rejectors));
         }
         evaluation.score(profile, incoming, cluster);
+        if let Some(error) = evaluation.error() {
+            return Err(unreadable(error));
+        }
         let packed = packed_resource(&class.shape, cluster);
         let free = packed.map(|resource| cluster.resources().free(resource));
         // Whole nodes stay whole: the node with the least of it left is taken.
@@ -430,10 +456,17 @@ impl<'a, 'b> Planner<'a, 'b> {
             .ok_or_else(|| refused(None, PluginSet::default()))?;
         let permitted =
             profile.reserve_and_permit(candidate.reference, &class.shape, choice.node, cluster);
-        let waits = permitted.map_err(|(plugins, reason)| Refusal {
-            nodes: 1,
-            ..refused(Some(format!("1 {reason}")), plugins)
-        })?;
+        let waits = match permitted {
+            Ok(waits) => waits,
+            Err((plugins, reason)) => {
+                let refusal = Refusal {
+                    nodes: 1,
+                    ..refused(Some(format!("1 {reason}")), plugins)
+                };
+                self.rejectors.union(plugins);
+                return Err(refusal);
+            }
+        };
         let placed = cluster.assume(
             candidate.reference,
             candidate.priority,
@@ -475,33 +508,45 @@ impl<'a, 'b> Planner<'a, 'b> {
         let mut rooms = Vec::new();
         for (place, class) in self.classes.iter_mut().enumerate() {
             let mut column = vec![0; cluster.node_slots()];
-            let member = candidates.iter().find(|candidate| candidate.class == place);
-            if let Some(member) = member {
+            // What is kept of a class is the same for all of its members, but some may be refused by
+            // what they ask of other pods before any node is looked at.
+            let mut known = FxHashSet::default();
+            let of_class = candidates.iter().filter(|member| member.class == place);
+            for member in of_class.filter(|member| known.insert(member.peers)) {
                 let incoming = Incoming {
                     shape: &class.shape,
                     peers: member.peers,
                 };
-                class.evaluation.filter(profile, incoming, cluster);
-                let feasible = class.evaluation.kept_feasible();
+                let evaluation = &mut class.evaluation;
+                evaluation.filter(profile, incoming, cluster);
+                self.rejectors.union(evaluation.rejectors());
+                if evaluation.error().is_some() || evaluation.rejection().is_some() {
+                    continue;
+                }
+                let feasible = evaluation.kept_feasible();
                 for node in feasible.iter() {
                     column[node.index()] = u32::MAX;
                 }
-                profile.room(&class.shape, cluster, feasible, &mut column);
+                let limits = profile.room(&class.shape, cluster, feasible, &mut column);
+                if !feasible.is_empty() {
+                    self.rejectors.union(limits);
+                }
+                break;
             }
             rooms.push(column);
         }
         rooms
     }
 
-    /// How many members there is room for at most, wherever. None if nobody can tell.
-    fn room(&mut self, cluster: &Cluster) -> Option<usize> {
+    /// How many members there is room for at most, wherever, if that rules the gang out.
+    fn too_little_room(&mut self, cluster: &Cluster) -> Option<usize> {
         let members = self.members_by_class();
         let rooms = self.rooms(cluster);
         let sum = members.iter().zip(&rooms).map(|(members, column)| {
             let all = column.iter().map(|room| *room as usize);
             all.fold(0_usize, usize::saturating_add).min(*members)
         });
-        Some(sum.sum())
+        Some(sum.sum()).filter(|room| *room < self.request.need.pods)
     }
 
     /// The domains with how many members there is room for at most, in the order in which they are

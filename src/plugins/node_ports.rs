@@ -70,12 +70,14 @@ impl Filter for NodePorts {
         }
     }
 
-    fn room(&self, pod: &PodShape, _: &Cluster, nodes: &NodeSet, column: &mut [u32]) {
-        if !pod.host_ports.is_empty() {
-            for node in nodes.iter() {
-                let held = &mut column[node.index()];
-                *held = 1.min(*held);
-            }
+    fn room(&self, pod: &PodShape, _: &Cluster, nodes: &NodeSet, column: &mut [u32]) -> bool {
+        if pod.host_ports.is_empty() {
+            return false;
         }
+        for node in nodes.iter() {
+            let held = &mut column[node.index()];
+            *held = 1.min(*held);
+        }
+        true
     }
 }

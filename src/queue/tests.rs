@@ -11,6 +11,13 @@ mod waking;
 use super::*;
 use crate::plugins::default_profile;
 
+impl QueuedPod {
+    /// The members that listen for a gang.
+    pub(crate) fn listeners(&self) -> &[PodKey] {
+        &self.listeners
+    }
+}
+
 impl SchedulingQueue {
     /// The groups that listen to none of these topics.
     pub(crate) fn deaf_to(&self, topics: &[Topic]) -> Vec<WaitGroup> {

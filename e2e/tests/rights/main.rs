@@ -47,7 +47,7 @@ async fn rights_are_exact() -> Result<()> {
     let mut cluster = Cluster::with_options(options.with_pod_groups()).await?;
     let control_plane = cluster.control_plane();
     for api in PodGroupApi::CUSTOM {
-        api.install(control_plane).await?;
+        api.install(control_plane)?;
     }
     let deploy = deploy();
     kubectl(control_plane, &["apply", "-k", &deploy.to_string_lossy()])?;
@@ -130,7 +130,7 @@ async fn some_rights_can_be_missing() -> Result<()> {
     let mut cluster = Cluster::with_options(options).await?;
     let control_plane = cluster.control_plane();
     for api in PodGroupApi::CUSTOM {
-        api.install(control_plane).await?;
+        api.install(control_plane)?;
     }
     let deploy = deploy().to_string_lossy().into_owned();
     let made = ["create", "-k", &deploy, "--dry-run=client", "-o", "json"];

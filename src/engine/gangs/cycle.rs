@@ -144,7 +144,8 @@ impl Engine {
 
     /// All binds of a gang leave together.
     fn gang_placed(&mut self, id: GangId, members: &[PodKey], plan: Plan, now: Time, started: f64) {
-        self.gangs.page(id).room = None;
+        let page = self.gangs.page(id);
+        (page.room, page.asked) = (None, None);
         let held = plan.placed.iter().any(|placed| !placed.waits.is_empty());
         for placed in &plan.placed {
             let Some(&key) = members.get(placed.candidate) else {
@@ -171,37 +172,44 @@ impl Engine {
             // Those that the gang can do without follow when there is room for them.
             let texts = self.words_for_extras(members, &plan.refused);
             self.gangs.page(id).rejectors = all_rejectors(&plan.refused);
-            self.gang_waits(id, members, now);
-            for (key, text) in texts {
-                self.tell_member(key, &text);
-            }
+            self.gang_waits(id, members, &plan.refused, now);
+            self.tell_members(&texts);
         }
         self.gang_changed(id, super::News::NoHelp, now);
     }
 
     fn gang_refused(&mut self, id: GangId, members: &[PodKey], refused: &Refused, now: Time) {
-        if refused.unchanged {
-            // Nothing has to be said again; everybody listens to what they listened to.
-            self.gang_waits(id, members, now);
-            return;
-        }
         let page = self.gangs.page(id);
         page.room = refused.room;
-        page.rejectors = all_rejectors(&refused.refused);
-        self.gang_waits(id, members, now);
+        if refused.unchanged {
+            // Nothing has to be said again, but what makes room may be something else now.
+            page.rejectors.union(refused.rejectors);
+            self.gang_waits(id, members, &[], now);
+            return;
+        }
+        page.rejectors = refused.rejectors;
+        self.gang_waits(id, members, &refused.refused, now);
         self.tell_refusal(id, members, refused, now);
     }
 
     /// The gang is unschedulable: every member that is left listens to what may cure a refusal.
     /// Room for one may be made by another one that goes elsewhere, so that all listen to the same.
-    fn gang_waits(&mut self, id: GangId, members: &[PodKey], now: Time) {
+    /// What cannot be read is an error, after which it is tried again as after any.
+    fn gang_waits(&mut self, id: GangId, members: &[PodKey], refused: &[Refusal], now: Time) {
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };
         let unit = gang.unit;
+        if refused.iter().any(|refusal| refusal.error.is_some()) {
+            self.queue.fail_gang(unit, now);
+            return;
+        }
+        let asked = super::Asked::by(gang);
         let by_topology = gang.topology().required.is_some();
         let left: FxHashSet<PodKey> = gang.pending().collect();
-        let rejectors = self.gangs.page(id).rejectors;
+        let page = self.gangs.page(id);
+        page.asked = Some(asked);
+        let rejectors = page.rejectors;
         let mut listeners = Vec::with_capacity(left.len());
         for key in members.iter().filter(|key| left.contains(key)) {
             let Some(pod) = self.pods.get(key) else {
@@ -232,16 +240,18 @@ impl Engine {
             self.queue.fail_gang(unit, now);
         }
         self.gangs.page(id).refusal = Some(text.into());
-        for &key in members {
-            self.tell_member(key, text);
-        }
+        let reason = ConditionReason::Unschedulable;
+        let texts: Vec<_> = (members.iter())
+            .map(|key| (*key, reason, text.to_owned()))
+            .collect();
+        self.tell_members(&texts);
     }
 }
 
 fn all_rejectors(refused: &[Refusal]) -> PluginSet {
     let mut rejectors = PluginSet::default();
-    for plugin in refused.iter().flat_map(|refusal| refusal.rejectors.iter()) {
-        rejectors.insert(plugin);
+    for refusal in refused {
+        rejectors.union(refusal.rejectors);
     }
     rejectors
 }

@@ -61,19 +61,22 @@ impl Engine {
     }
 
     fn tell_status(&mut self, id: GangId, status: GroupStatus) {
+        let gang = self.gangs.table.get(id);
+        let uid: Box<str> = (gang.and_then(|gang| gang.object.as_ref()))
+            .map_or_else(Box::default, |object| object.uid.clone());
         let page = self.gangs.page(id);
-        // A group that was made before its pods has had nothing to say yet.
-        let silent =
-            |told: &&GroupStatus| told.phase == GroupPhase::Incomplete && told.message.is_empty();
-        let before = page
-            .told
-            .as_ref()
-            .filter(|told| !silent(told))
-            .map(|told| told.phase);
-        if page.told.as_ref() == Some(&status) {
+        let told = (page.told.as_ref()).filter(|(object, _)| *object == uid);
+        if told.is_some_and(|(_, told)| *told == status) {
             return;
         }
-        page.told = Some(status.clone());
+        // A group that was made before its pods has had nothing to say yet.
+        let silent = |status: &GroupStatus| {
+            status.phase == GroupPhase::Incomplete && status.message.is_empty()
+        };
+        let before = told
+            .filter(|(_, told)| !silent(told))
+            .map(|(_, told)| told.phase);
+        page.told = Some((uid, status.clone()));
         if before != Some(status.phase) {
             let kind = match status.phase {
                 GroupPhase::Incomplete if !status.message.is_empty() => {
@@ -137,14 +140,7 @@ impl Engine {
             return;
         };
         let texts = self.words_for_refusal(gang, members, refused);
-        let mut told = BTreeSet::new();
-        for (key, text) in &texts.members {
-            let text: Arc<str> = text.as_str().into();
-            self.patch_condition(*key, ConditionReason::Unschedulable, &text);
-            if told.insert(Arc::clone(&text)) {
-                self.member_event(*key, &text);
-            }
-        }
+        self.tell_members(&texts.members);
         self.group_event(id, EventKind::FailedScheduling, texts.group.into());
         let page = self.gangs.page(id);
         page.refusal = Some(texts.status.into());
@@ -152,11 +148,17 @@ impl Engine {
         self.gangs.tell_at(id, now + super::SETTLE);
     }
 
-    /// Tells one member that it was refused.
-    pub(super) fn tell_member(&mut self, key: PodKey, text: &str) {
-        let text: Arc<str> = text.into();
-        self.patch_condition(key, ConditionReason::Unschedulable, &text);
-        self.member_event(key, &text);
+    /// Tells members why they were not placed: everybody by condition, and by event one of those who
+    /// are told the same.
+    pub(super) fn tell_members(&mut self, texts: &[(PodKey, ConditionReason, String)]) {
+        let mut told = BTreeSet::new();
+        for (key, reason, text) in texts {
+            let text: Arc<str> = text.as_str().into();
+            self.patch_condition(*key, *reason, &text);
+            if told.insert(Arc::clone(&text)) {
+                self.member_event(*key, &text);
+            }
+        }
     }
 
     fn member_event(&mut self, key: PodKey, note: &Arc<str>) {

@@ -4,14 +4,14 @@
 use std::fmt::Write as _;
 
 use crate::cluster::Cluster;
-use crate::engine::Engine;
+use crate::engine::{ConditionReason, Engine};
 use crate::gang::{Gang, Refusal, Refused, Waits};
 use crate::model::{PodShape, Requests};
 use crate::queue::PodKey;
 
 /// What the members of a refused gang are told, each, and the group.
 pub(super) struct Texts {
-    pub(super) members: Vec<(PodKey, String)>,
+    pub(super) members: Vec<(PodKey, ConditionReason, String)>,
     /// What the group is told: the refusal, and the gang's story.
     pub(super) group: String,
     /// The same for its status.
@@ -52,11 +52,21 @@ pub(super) fn waits(gang: &Gang, waits: &Waits) -> String {
 }
 
 fn unavailable(refusal: &Refusal) -> String {
+    if let Some(error) = &refusal.error {
+        return error.clone();
+    }
     let mut text = format!("0/{} nodes are available:", refusal.nodes);
     if let Some(reasons) = &refusal.reasons {
         let _ = write!(text, " {reasons}.");
     }
     text
+}
+
+fn reason(refusal: &Refusal) -> ConditionReason {
+    match refusal.error {
+        Some(_) => ConditionReason::SchedulerError,
+        None => ConditionReason::Unschedulable,
+    }
 }
 
 impl Engine {
@@ -65,9 +75,12 @@ impl Engine {
         &self,
         members: &[PodKey],
         refused: &[Refusal],
-    ) -> Vec<(PodKey, String)> {
+    ) -> Vec<(PodKey, ConditionReason, String)> {
         (refused.iter())
-            .filter_map(|refusal| Some((*members.get(refusal.candidate)?, unavailable(refusal))))
+            .filter_map(|refusal| {
+                let key = *members.get(refusal.candidate)?;
+                Some((key, reason(refusal), unavailable(refusal)))
+            })
             .collect()
     }
 
@@ -90,16 +103,19 @@ impl Engine {
         let mut texts = Vec::with_capacity(members.len());
         for fitted in refused.fitted.iter().filter_map(key) {
             let text = format!("pod group is unschedulable, {short}{preemption}");
-            texts.push((fitted, text));
+            texts.push((fitted, ConditionReason::Unschedulable, text));
         }
         let mut first = None;
         for refusal in &refused.refused {
-            let text = format!("{} {story}", unavailable(refusal));
+            let mut text = unavailable(refusal);
+            if refusal.error.is_none() {
+                let _ = write!(text, " {story}");
+            }
             first.get_or_insert_with(|| text.clone());
-            texts.extend(key(&refusal.candidate).map(|key| (key, text)));
+            texts.extend(key(&refusal.candidate).map(|key| (key, reason(refusal), text)));
         }
         for left in refused.not_reached.iter().filter_map(key) {
-            texts.push((left, short.clone()));
+            texts.push((left, ConditionReason::Unschedulable, short.clone()));
         }
         Texts {
             members: texts,

@@ -4,6 +4,7 @@
 mod head;
 mod histories;
 mod invalid;
+mod lost;
 pub(super) mod scene;
 mod topology;
 mod unit;

@@ -60,7 +60,7 @@ impl Scene {
         scene
     }
 
-    fn next(&mut self) -> u64 {
+    pub(in crate::engine::tests) fn next(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
@@ -75,9 +75,20 @@ impl Scene {
         gpus: i64,
         labels: &[(&str, &str)],
     ) {
+        self.node_with(name, gpus, labels, json!({}));
+    }
+
+    pub(in crate::engine::tests) fn node_with(
+        &mut self,
+        name: &str,
+        gpus: i64,
+        labels: &[(&str, &str)],
+        spec: Value,
+    ) {
         let labels: BTreeMap<_, _> = labels.iter().copied().collect();
         let node = json!({
             "metadata": {"name": name, "uid": name, "labels": labels, "resourceVersion": self.next().to_string()},
+            "spec": spec,
             "status": {"allocatable": {"cpu": "64", "memory": "512Gi", "pods": "110", GPU: gpus.to_string()}},
         });
         let node: api::Node = serde_json::from_value(node).unwrap();

@@ -145,6 +145,8 @@ fn a_label_that_no_node_has_is_named_and_waited_for() {
         text.contains("no node in question has the label rack"),
         "{text}"
     );
+    let short = "minCount (2) cannot be satisfied: 0 scheduled, 2 remaining";
+    assert_eq!(scene.condition("g-0"), ("Unschedulable", short));
     for node in 0..2 {
         scene.node(&format!("node-{node}"), 8, &[("rack", "r1")]);
     }
