@@ -120,7 +120,8 @@ impl Engine {
         Texts {
             members: texts,
             group: first.unwrap_or_else(|| format!("{short}. {story}")),
-            status: format!("{short}{preemption}. {story}"),
+            // One of these sentences ends by itself.
+            status: format!("{short}{}. {story}", preemption.trim_end_matches('.')),
             hopeless,
         }
     }

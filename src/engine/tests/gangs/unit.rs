@@ -405,3 +405,16 @@ fn whole_nodes_stay_whole() {
     scene.settle();
     assert_eq!(scene.bound("h"), 3);
 }
+
+#[test]
+fn a_sentence_of_the_status_ends_once() {
+    let mut scene = Scene::new(1, 1);
+    scene.group("g", 2);
+    for pod in ["g-0", "g-1"] {
+        scene.pod_with("g", pod, 1, json!({}), json!({"preemptionPolicy": "Never"}));
+    }
+    scene.settle();
+    let text = &*scene.statuses["g"].message;
+    let end = "preemption: not eligible due to preemptionPolicy=Never. gang default/g: ";
+    assert!(text.contains(end), "{text}");
+}
