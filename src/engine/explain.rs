@@ -19,9 +19,16 @@ impl Engine {
 
     /// The weighted score that each plugin gave the node chosen last, in the profile's order; their
     /// sum is what the node won with. Empty when nothing was compared, because a single node was
-    /// feasible or the pod was nominated for the node, and without [`Self::keep_scores`].
+    /// feasible, the pod was nominated for the node or is a member of a gang, and without
+    /// [`Self::keep_scores`].
     pub fn last_scores(&self) -> &[(&'static str, i64)] {
         &self.explained.scores
+    }
+
+    /// The members of a gang are chosen one after another, each on another state of the cluster, so
+    /// that nothing is kept of them.
+    pub(super) fn explain_nothing(&mut self) {
+        self.explained.scores.clear();
     }
 
     pub(super) fn explain(

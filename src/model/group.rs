@@ -44,6 +44,25 @@ impl Dialect {
             Self::Koordinator | Self::Lightweight => "",
         }
     }
+
+    /// The versions of its objects that are read, the preferred one first.
+    pub const fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Kubernetes => &["v1beta1", "v1alpha3", "v1alpha2"],
+            Self::SchedulerPlugins => &["v1alpha1"],
+            Self::Volcano => &["v1beta1"],
+            Self::Koordinator | Self::Lightweight => &[],
+        }
+    }
+
+    /// What people know it by: the API group of its objects, or else what its keys begin with.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Koordinator => "gang.scheduling.koordinator.sh",
+            Self::Lightweight => "pod-group.scheduling.sigs.k8s.io",
+            _ => self.api_group(),
+        }
+    }
 }
 
 /// Which group.

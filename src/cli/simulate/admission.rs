@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::label_keys::{self, AskedAffinity};
 use crate::api;
-use crate::model::Quantity;
+use crate::model::{Dialect, Quantity};
 use crate::simulator::pod_requests;
 
 /// The classes that every cluster has.
@@ -137,6 +137,21 @@ impl Classes {
         };
         self.by_name.insert(name.clone(), entry).is_none()
     }
+
+    /// The class that something names, or the one of those that name none, if there is one.
+    fn named(&self, name: &str) -> Result<Option<&Class>, Wrong> {
+        let name = match (name, &self.default) {
+            ("", None) => return Ok(None),
+            ("", Some(default)) => default,
+            (name, _) => name,
+        };
+        let class = self.by_name.get(name);
+        let missing = || {
+            let reason = format!("no PriorityClass with name {name} in the input; add it");
+            ("spec.priorityClassName".to_owned(), reason)
+        };
+        class.ok_or_else(missing).map(Some)
+    }
 }
 
 /// Fills in what is not said.
@@ -171,6 +186,21 @@ pub(super) fn admit(pod: &mut api::Pod, asked: &Asked, classes: &Classes) -> Res
     Ok(())
 }
 
+/// A group of Kubernetes' own API has the priority of its class, which is 0 without one. The other
+/// APIs have no admission.
+pub(super) fn admit_group(
+    dialect: Dialect,
+    group: &mut api::PodGroup,
+    classes: &Classes,
+) -> Result<(), Wrong> {
+    let spec = &mut group.spec;
+    if dialect == Dialect::Kubernetes && spec.priority.is_none() {
+        let class = classes.named(&spec.priority_class_name)?;
+        spec.priority = Some(class.map_or(0, |class| class.value));
+    }
+    Ok(())
+}
+
 /// A namespace has its name as a label.
 pub(super) fn admit_namespace(namespace: &mut api::Namespace) {
     let name = namespace.metadata.name.clone();
@@ -190,17 +220,11 @@ pub(super) fn admit_controller(
 }
 
 fn prioritize(spec: &mut api::PodSpec, named: &str, classes: &Classes) -> Result<(), Wrong> {
-    let name = if named.is_empty() {
-        classes.default.as_deref()
-    } else {
-        Some(named)
-    };
-    let Some(name) = name.filter(|_| spec.priority.is_none()) else {
+    if spec.priority.is_some() {
         return Ok(());
-    };
-    let Some(class) = classes.by_name.get(name) else {
-        let reason = format!("no PriorityClass with name {name} in the input; add it");
-        return Err(("spec.priorityClassName".to_owned(), reason));
+    }
+    let Some(class) = classes.named(named)? else {
+        return Ok(());
     };
     spec.priority = Some(class.value);
     if spec.preemption_policy.is_empty() {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Input;
 use super::admission::{
-    Asked, AskedClass, AskedController, Classes, Wrong, admit, admit_controller, admit_namespace,
-    check_amounts,
+    Asked, AskedClass, AskedController, Classes, Wrong, admit, admit_controller, admit_group,
+    admit_namespace, check_amounts,
 };
 use super::documents::{Kind, Raw, Undecoded, each};
 use super::problems::{Place, Problems};
 use crate::api;
-use crate::model::{CompileError, CompiledPod, NodeModel};
+use crate::model::{CompileError, CompiledPod, Dialect, NodeModel};
 
 /// What there is to simulate, each kind in the order of the files.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(super) struct Objects {
     pub(super) volumes: Vec<api::PersistentVolume>,
     pub(super) storage_classes: Vec<api::StorageClass>,
     pub(super) priority_classes: Vec<api::PriorityClass>,
+    /// With the API and its version.
+    pub(super) pod_groups: Vec<(Dialect, &'static str, api::PodGroup)>,
     /// How many there were of other kinds.
     pub(super) skipped: BTreeMap<String, usize>,
     /// How many pods had finished.
@@ -37,6 +39,8 @@ pub(super) struct Objects {
 struct Reader {
     objects: Objects,
     pods: Vec<(Place, api::Pod, Asked)>,
+    /// The places of the pod groups.
+    groups: Vec<Place>,
     classes: Classes,
     /// Where each object was first seen, by kind, namespace and name.
     seen: HashMap<(&'static str, Box<str>, Box<str>), Place>,
@@ -75,10 +79,8 @@ impl Objects {
 
 impl Reader {
     fn object(&mut self, place: &Place, kind: &Kind, raw: Raw<'_>, problems: &mut Problems) {
-        let group = kind
-            .api_version
-            .rsplit_once('/')
-            .map_or("", |(group, _)| group);
+        let (group, version) =
+            (kind.api_version.rsplit_once('/')).unwrap_or(("", &kind.api_version));
         let read = match (group, kind.kind.as_str()) {
             ("", "Pod") => self.pod(place, raw),
             ("", "Node") => self.node(place, raw),
@@ -91,6 +93,15 @@ impl Reader {
             ("", "PersistentVolume") => self.volume(place, raw),
             ("storage.k8s.io", "StorageClass") => self.storage_class(place, raw),
             ("scheduling.k8s.io", "PriorityClass") => self.priority_class(place, raw),
+            ("scheduling.k8s.io", "PodGroup") => {
+                self.pod_group((Dialect::Kubernetes, version), place, raw)
+            }
+            ("scheduling.x-k8s.io", "PodGroup") => {
+                self.pod_group((Dialect::SchedulerPlugins, version), place, raw)
+            }
+            ("scheduling.volcano.sh", "PodGroup") => {
+                self.pod_group((Dialect::Volcano, version), place, raw)
+            }
             _ => {
                 *self.objects.skipped.entry(kind.kind.clone()).or_default() += 1;
                 Ok(())
@@ -185,6 +196,33 @@ impl Reader {
         Ok(())
     }
 
+    fn pod_group(
+        &mut self,
+        (dialect, version): (Dialect, &str),
+        place: &Place,
+        raw: Raw<'_>,
+    ) -> Result<(), Wrong> {
+        // The same name in two APIs is that of two groups.
+        let kind = match dialect {
+            Dialect::SchedulerPlugins => "PodGroup.scheduling.x-k8s.io",
+            Dialect::Volcano => "PodGroup.scheduling.volcano.sh",
+            _ => "PodGroup.scheduling.k8s.io",
+        };
+        let known = dialect.versions();
+        let Some(version) = known.iter().find(|known| **known == version) else {
+            let known = known.join(", ");
+            let reason = format!("{version:?} of {kind} is not known; known are {known}");
+            return Err(("apiVersion".to_owned(), reason));
+        };
+        let mut group: api::PodGroup = decode(raw)?;
+        self.name_within(kind, &mut group.metadata, place)?;
+        group.metadata.uid = uid_of_pod(&group.metadata.namespace, &group.metadata.name);
+        group.metadata.resource_version = Box::default();
+        self.groups.push(place.clone());
+        self.objects.pod_groups.push((dialect, version, group));
+        Ok(())
+    }
+
     fn pod(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
         let mut pod: api::Pod = decode(raw)?;
         let asked = decode(raw)?;
@@ -249,9 +287,16 @@ impl Reader {
         let Self {
             mut objects,
             pods,
+            groups,
             classes,
             ..
         } = self;
+        let groups = groups.into_iter().zip(&mut objects.pod_groups);
+        for (place, (dialect, _, group)) in groups {
+            if let Err((path, reason)) = admit_group(*dialect, group, &classes) {
+                problems.at(&place, &path, reason);
+            }
+        }
         // A node that could not be read would make all its pods wrong.
         let complete = problems.is_empty();
         let nodes: HashSet<&str> = (objects.nodes.iter())

@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub(super) pods: Vec<Placement>,
     /// The nodes in the order of the files.
     pub(super) nodes: Vec<NodeUse>,
+    /// The groups of pods in the order of their first pods; those without any come last.
+    pub(super) gangs: Vec<GangLine>,
 }
 
 /// What became of a pod.
@@ -41,6 +43,24 @@ pub(super) struct NodeUse {
     pub(super) requested: BTreeMap<String, i128>,
     #[serde(serialize_with = "quantities")]
     pub(super) allocatable: BTreeMap<String, i128>,
+}
+
+/// What became of a gang.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct GangLine {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The API by which it is described.
+    pub(super) dialect: &'static str,
+    /// How many of its pods must run together; None when its object is missing.
+    pub(super) min: Option<u32>,
+    /// How many pods it has.
+    pub(super) pods: usize,
+    /// How many of them are bound.
+    pub(super) bound: usize,
+    pub(super) phase: &'static str,
+    /// Why; empty when it was placed.
+    pub(super) message: String,
 }
 
 /// How the tables look.
@@ -76,7 +96,7 @@ impl Report {
         Ok(text)
     }
 
-    /// A table of the pods and one of the nodes.
+    /// Tables of the pods, the gangs and the nodes.
     pub(super) fn table(&self, style: Style) -> String {
         let mut text = String::new();
         if !self.pods.is_empty() {
@@ -84,8 +104,49 @@ impl Report {
             let placed = self.pods.iter().filter(|pod| pod.node.is_some()).count();
             let _ = writeln!(text, "\n{placed} of {} pods placed\n", self.pods.len());
         }
+        if !self.gangs.is_empty() {
+            self.gang_table(style, &mut text);
+            let placed = self.gangs.iter().filter(|gang| gang.placed()).count();
+            let _ = writeln!(text, "\n{placed} of {} gangs placed\n", self.gangs.len());
+        }
         self.node_table(style, &mut text);
         text
+    }
+
+    fn gang_table(&self, style: Style, text: &mut String) {
+        let head = [
+            "NAMESPACE",
+            "GANG",
+            "DIALECT",
+            "MIN",
+            "PODS",
+            "BOUND",
+            "PHASE",
+            "MESSAGE",
+        ];
+        let rows = self.gangs.iter().map(|gang| {
+            vec![
+                gang.namespace.clone(),
+                gang.name.clone(),
+                gang.dialect.to_owned(),
+                gang.min
+                    .map_or_else(|| "-".to_owned(), |min| min.to_string()),
+                gang.pods.to_string(),
+                gang.bound.to_string(),
+                gang.phase.to_owned(),
+                gang.message.clone(),
+            ]
+        });
+        let lines = columns(head.map(str::to_owned).into(), rows);
+        let placed = std::iter::once(true).chain(self.gangs.iter().map(GangLine::placed));
+        for (line, placed) in lines.into_iter().zip(placed) {
+            let line = if placed {
+                line
+            } else {
+                style.paint(line, "31")
+            };
+            let _ = writeln!(text, "{line}");
+        }
     }
 
     fn pod_table(&self, style: Style, text: &mut String) {
@@ -152,6 +213,12 @@ impl Report {
             };
             let _ = writeln!(text, "{line}");
         }
+    }
+}
+
+impl GangLine {
+    fn placed(&self) -> bool {
+        self.phase == "Scheduled"
     }
 }
 

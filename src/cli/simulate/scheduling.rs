@@ -1,7 +1,7 @@
 //! Leads the engine through the objects, and plays the API server to it.
 //!
-//! Time stands still: nothing expires, no backoff is waited for. Each pod is decided in the queue's
-//! order, and once more only when the placing of another wakes it.
+//! Time stands still: nothing expires, no backoff is waited for. Each pod, or gang, is decided in the
+//! queue's order, and once more only when the placing of another wakes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,18 +10,23 @@ use anyhow::Context as _;
 
 use super::Simulated;
 use super::input::Objects;
-use super::report::{NodeUse, Placement, Report};
+use super::report::{GangLine, NodeUse, Placement, Report};
 use super::schedulers::Schedulers;
 use crate::api;
 use crate::cluster::Cluster;
 use crate::engine::{
-    Action, Change, ConditionReason, Effect, Engine, EventKind, Outcome, Setup, VolumeChange,
+    Action, Change, ConditionReason, Effect, Engine, EventKind, GroupPhase, GroupStatus, Outcome,
+    Setup, VolumeChange,
 };
+use crate::gang::Gang;
 use crate::model::{Requests, Time};
 use crate::telemetry::metrics::Metrics;
 
 /// The one moment at which everything happens.
 const NOW: Time = Time::from_secs(1);
+/// When the engine has told of gangs too, which it does only once nothing more happens to them. No
+/// backoff ends until then.
+const SETTLED: Time = Time::from_nanos(1_900_000_000);
 /// Decides between equal scores, so that a simulation can be repeated.
 const SEED: u64 = 0;
 /// What the API server writes into the condition of a pod with scheduling gates.
@@ -44,6 +49,8 @@ struct Simulation {
     pending: Vec<Pending>,
     /// The place of each pod in `pending`, by uid.
     by_uid: HashMap<Box<str>, usize>,
+    /// How many pods were decided, and how often pods were.
+    decided: usize,
     decisions: u64,
 }
 
@@ -56,12 +63,15 @@ pub(super) fn simulate(
     let mut notes = notes_of(&objects);
     let (bound, waiting): (Vec<_>, Vec<_>) = (std::mem::take(&mut objects.pods).into_iter())
         .partition(|pod| !pod.spec.node_name.is_empty());
-    let (waiting, others): (Vec<_>, Vec<_>) =
+    let (waiting, mut others): (Vec<_>, Vec<_>) =
         (waiting.into_iter()).partition(|pod| schedulers.place(&pod.spec.scheduler_name));
     notes.extend(note_of_others(&others));
 
     objects.pods = bound;
-    let engine = engine(&waiting, schedulers)?;
+    let (engine, names) = engine(&waiting, schedulers)?;
+    // Nobody places them, but a gang of which they are members is not placed either.
+    others.retain(|pod| !names.contains(&*pod.spec.scheduler_name));
+    objects.pods.append(&mut others);
     let node_names: Vec<_> = (objects.nodes.iter())
         .map(|node| node.metadata.name.clone())
         .collect();
@@ -71,14 +81,21 @@ pub(super) fn simulate(
             .map(|(index, pod)| (pod.metadata.uid.clone(), index))
             .collect(),
         pending: waiting.into_iter().map(Pending::new).collect(),
+        decided: 0,
         decisions: 0,
     };
+    let groups = std::mem::take(&mut objects.pod_groups);
     for change in changes(objects) {
         simulation.engine.apply(change, NOW);
     }
     for pending in &simulation.pending {
         let pod = Box::new(pending.pod.clone());
         simulation.engine.apply(Change::Pod(pod), NOW);
+    }
+    // A gang's place in the order is that of the first of its pods.
+    for (dialect, version, group) in groups {
+        let change = Change::PodGroup(dialect, version, Box::new(group));
+        simulation.engine.apply(change, NOW);
     }
     simulation.engine.apply(Change::Synced, NOW);
     simulation.run(progress);
@@ -153,11 +170,17 @@ fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-fn engine(waiting: &[api::Pod], schedulers: Schedulers) -> Result<Engine, anyhow::Error> {
+/// The engine, and whose pods it places.
+fn engine(
+    waiting: &[api::Pod],
+    schedulers: Schedulers,
+) -> Result<(Engine, BTreeSet<Box<str>>), anyhow::Error> {
     let names: BTreeSet<&str> = (waiting.iter())
         .map(|pod| &*pod.spec.scheduler_name)
         .collect();
     let (profiles, backoff) = schedulers.rules(&names);
+    let names = profiles.iter().map(|profile| (&*profile.name).into());
+    let names = names.collect();
     let mut engine = Engine::new(Setup {
         profiles,
         backoff,
@@ -166,19 +189,22 @@ fn engine(waiting: &[api::Pod], schedulers: Schedulers) -> Result<Engine, anyhow
         stopwatch: Box::new(|| 0.0),
     });
     engine.keep_scores();
-    Ok(engine)
+    Ok((engine, names))
 }
 
 impl Simulation {
     fn run(&mut self, progress: &mut dyn FnMut(usize, usize)) {
-        while self.engine.has_work() {
-            for effect in self.engine.run(NOW, 1) {
-                self.effect(effect);
+        for now in [NOW, SETTLED] {
+            while self.engine.has_work() {
+                self.step(now, 1);
+                progress(self.decided, self.pending.len());
             }
-            let done = usize::try_from(self.decisions).unwrap_or(usize::MAX);
-            progress(done.min(self.pending.len()), self.pending.len());
+            self.step(now, 0);
         }
-        for effect in self.engine.run(NOW, 0) {
+    }
+
+    fn step(&mut self, now: Time, budget: usize) {
+        for effect in self.engine.run(now, budget) {
             self.effect(effect);
         }
     }
@@ -188,11 +214,15 @@ impl Simulation {
         let Some(pending) = index.and_then(|&index| self.pending.get_mut(index)) else {
             return;
         };
+        // What is told of a pod says what was decided last.
+        if !matches!(&effect.action, Action::Emit(event) if event.kind == EventKind::Scheduled) {
+            self.decided += usize::from(pending.decided.is_none());
+            self.decisions += 1;
+            pending.decided = Some(self.decisions);
+        }
         let placement = &mut pending.placement;
         match effect.action {
             Action::Bind { node } => {
-                self.decisions += 1;
-                pending.decided = Some(self.decisions);
                 placement.node = Some((&*node).into());
                 placement.scores = self.engine.last_scores().iter().copied().collect();
                 placement.total = placement.scores.values().sum();
@@ -202,17 +232,17 @@ impl Simulation {
                 self.engine.apply(Change::Pod(bound), NOW);
             }
             Action::Emit(event) => {
-                if event.kind == EventKind::FailedScheduling {
-                    self.decisions += 1;
-                    pending.decided = Some(self.decisions);
-                    placement.reason = ConditionReason::Unschedulable.as_str();
-                } else {
+                if event.kind == EventKind::Scheduled {
                     placement.reason = "Scheduled";
+                } else if placement.reason.is_empty() {
+                    // The condition has the reason, where there is one.
+                    placement.reason = ConditionReason::Unschedulable.as_str();
                 }
                 placement.message = (&*event.note).into();
             }
             Action::PatchStatus(patch) => {
                 placement.reason = patch.reason.as_str();
+                placement.message = (&*patch.message).into();
                 self.engine.complete(effect.id, Outcome::Done, NOW);
             }
             Action::PatchGroup(_) => self.engine.complete(effect.id, Outcome::Done, NOW),
@@ -224,10 +254,22 @@ impl Simulation {
         let nodes = (node_names.iter())
             .map(|name| node_use(cluster, name))
             .collect();
+        let gangs = self.engine.gangs();
+        let gangs = gangs.map(|(gang, status)| gang_line(gang, &status));
+        let gangs = gangs.collect();
         let mut pending = self.pending;
         for pending in pending.iter_mut().filter(|one| one.decided.is_none()) {
+            let meta = &pending.pod.metadata;
             (pending.placement.reason, pending.placement.message) = if pending.gated {
                 (GATED.0, GATED.1.to_owned())
+            } else if meta.deletion_timestamp.is_some() {
+                // A member that its gang does not count.
+                let reason = ConditionReason::Unschedulable.as_str();
+                let (namespace, name) = (&meta.namespace, &meta.name);
+                (
+                    reason,
+                    format!("skip schedule deleting pod: {namespace}/{name}"),
+                )
             } else {
                 let reason = ConditionReason::SchedulerError.as_str();
                 (reason, "the attempt to place it broke off".to_owned())
@@ -237,6 +279,7 @@ impl Simulation {
         Report {
             pods: pending.into_iter().map(|one| one.placement).collect(),
             nodes,
+            gangs,
         }
     }
 }
@@ -253,6 +296,25 @@ impl Pending {
             },
             pod,
         }
+    }
+}
+
+fn gang_line(gang: &Gang, status: &GroupStatus) -> GangLine {
+    GangLine {
+        namespace: (&*gang.reference.namespace).into(),
+        name: (&*gang.reference.name).into(),
+        dialect: gang.reference.dialect.name(),
+        min: gang.min(),
+        pods: gang.members().count(),
+        bound: gang.counts().bound(),
+        phase: match status.phase {
+            GroupPhase::Incomplete => "Incomplete",
+            GroupPhase::Unschedulable => "Unschedulable",
+            GroupPhase::Invalid => "Invalid",
+            GroupPhase::Scheduled => "Scheduled",
+            GroupPhase::Degraded => "Degraded",
+        },
+        message: (&*status.message).into(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod admission;
 mod configuration;
+mod gangs;
 mod golden;
 mod mutations;
 mod peers;

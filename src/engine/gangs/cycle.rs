@@ -163,6 +163,7 @@ impl Engine {
                 self.send_bind(key, on.0, on.1, started);
             }
         }
+        self.explain_nothing();
         let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
             return;
         };

@@ -13,6 +13,15 @@ use crate::model::{PodCondition, Time};
 use crate::queue::PodKey;
 
 impl Engine {
+    /// Every gang, and how it fares now.
+    pub fn gangs(&self) -> impl Iterator<Item = (&Gang, GroupStatus)> {
+        self.gangs.table.iter().map(|(id, gang)| {
+            let page = self.gangs.pages.get(&id);
+            let refusal = page.and_then(|page| page.refusal.clone());
+            (gang, status(gang, &gang.readiness(), refusal))
+        })
+    }
+
     /// Tells of the gangs whose time has come.
     pub(in crate::engine) fn tell_gangs(&mut self, now: Time) {
         while let Some(id) = self.gangs.take_due(now) {

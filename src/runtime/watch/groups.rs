@@ -27,11 +27,11 @@ const PLURAL: &str = "podgroups";
 
 /// The versions that are read; of each dialect the preferred one first.
 const VERSIONS: [Version; 5] = [
-    Version::new(Dialect::Kubernetes, "v1beta1", follow::<0>),
-    Version::new(Dialect::Kubernetes, "v1alpha3", follow::<1>),
-    Version::new(Dialect::Kubernetes, "v1alpha2", follow::<2>),
-    Version::new(Dialect::SchedulerPlugins, "v1alpha1", follow::<3>),
-    Version::new(Dialect::Volcano, "v1beta1", follow::<4>),
+    Version::new(Dialect::Kubernetes, 0, follow::<0>),
+    Version::new(Dialect::Kubernetes, 1, follow::<1>),
+    Version::new(Dialect::Kubernetes, 2, follow::<2>),
+    Version::new(Dialect::SchedulerPlugins, 0, follow::<3>),
+    Version::new(Dialect::Volcano, 0, follow::<4>),
 ];
 
 /// A version of a dialect's API.
@@ -46,10 +46,11 @@ struct Version {
 type Follow = fn(&Groups, Progress) -> Pin<Box<dyn Future<Output = Progress> + Send>>;
 
 impl Version {
-    const fn new(dialect: Dialect, name: &'static str, follow: Follow) -> Self {
+    /// The version that has this place among those of the dialect.
+    const fn new(dialect: Dialect, place: usize, follow: Follow) -> Self {
         Self {
             dialect,
-            name,
+            name: dialect.versions()[place],
             follow,
         }
     }

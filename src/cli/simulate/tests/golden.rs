@@ -114,7 +114,8 @@ fn json_is_stable() {
         "pods": "110"
       }
     }
-  ]
+  ],
+  "gangs": []
 }
 "#;
     assert_eq!(report(&[&text.concat()]).json().unwrap(), expected);

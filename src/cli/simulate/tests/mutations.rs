@@ -70,7 +70,7 @@ fn ends(text: &str) {
     ) {
         Ok(simulated) => {
             // A panic within an attempt would end there.
-            let broken = |pod: &report::Placement| pod.reason == "SchedulerError";
+            let broken = |pod: &report::Placement| pod.message.contains("broke off");
             assert!(!simulated.report.pods.iter().any(broken), "{simulated:?}");
             simulated.report.json().unwrap();
             simulated.report.table(Style::Plain);
@@ -88,7 +88,7 @@ fn the_document_is_fine_before_it_is_changed() {
     let report = report(&[FULL]);
     assert_eq!(
         report.pods.iter().filter(|pod| pod.node.is_some()).count(),
-        2
+        4
     );
 }
 
