@@ -84,8 +84,21 @@ fn without_a_terminal_it_is_plain_text() {
         "{stdout}"
     );
     assert!(stdout.contains("\n20 pods placed in "), "{stdout}");
-    let why = "1: 0/12 nodes are available: 1 node(s) were unschedulable, 11 Insufficient nvidia.com/gpu.";
+    let why = "1: 0/20 nodes are available: 1 node(s) were unschedulable, 11 Insufficient nvidia.com/gpu, 8 node(s) had untolerated taint(s).";
     assert!(stdout.contains(why), "{stdout}");
+    assert!(
+        stdout.contains("\nGANG             PODS   BOUND\n"),
+        "{stdout}"
+    );
+    for line in [
+        "\ntrain-huge          8       0  0/4 nodes are available: 4 Insufficient nvidia.com/gpu. gang default/train-huge: 0 of 8 members fit; ",
+        "no node has 16 nvidia.com/gpu (largest 8)\n",
+        "s, when train-1 had ended\n",
+        "s, when train-2 had ended\n",
+        "\n5 gangs: 4 whole, 0 in part, 1 waiting; ",
+    ] {
+        assert!(stdout.contains(line), "{line} in {stdout}");
+    }
     assert!(
         stderr.starts_with("a cluster on http://127.0.0.1:"),
         "{stderr}"
@@ -93,6 +106,17 @@ fn without_a_terminal_it_is_plain_text() {
     for text in [stdout, stderr] {
         assert!(!text.contains(['\r', '\x1b']), "{text:?}");
     }
+}
+
+#[test]
+fn without_gangs_there_are_no_racks() {
+    let (code, stdout, stderr) =
+        Demo::start("none", &["--pods", "20", "--over", "0", "--gangs", "0"]).end();
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let why = "1: 0/12 nodes are available: 1 node(s) were unschedulable, 11 Insufficient nvidia.com/gpu.";
+    assert!(stdout.contains(why), "{stdout}");
+    assert!(!stdout.to_lowercase().contains("gang"), "{stdout}");
+    assert!(stderr.ends_with(": 12 nodes in 3 zones\n\n"), "{stderr}");
 }
 
 #[test]

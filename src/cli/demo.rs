@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -16,10 +17,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Failure, terminal};
 use crate::plugins;
 use crate::runtime::{Options, Scheduler};
-use crate::simulator::Config;
 use crate::simulator::http::Server;
+use crate::simulator::{Config, KINDS};
 
 mod cluster;
+mod gangs;
 mod observer;
 mod report;
 mod workload;
@@ -27,6 +29,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+use gangs::Gangs;
 use observer::Observer;
 use report::Report;
 
@@ -44,13 +47,18 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// The flags of `berth demo`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// How many nodes there are
+    /// How many nodes there are, beside the racks of the gangs
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(12..=5000))]
     nodes: u32,
 
     /// How many pods are to be placed
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=20000))]
     pods: u32,
+
+    /// How many gangs of eight GPU pods are to be placed, on racks that have room for two of them; 0
+    /// for no gangs. One more asks for what no node has
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=40))]
+    gangs: u32,
 
     /// Over how many seconds the pods are created; 0 for as fast as possible
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=15))]
@@ -86,6 +94,11 @@ async fn demonstrate(arguments: &Arguments) -> Result<(), Failure> {
         .local_address()
         .context("cannot learn the port")
         .map_err(Failure::Input)?;
+    // As if their CRDs were installed.
+    server.handle().with(|cluster, _| {
+        let groups = KINDS.iter().filter(|kind| kind.plural == "podgroups");
+        groups.for_each(|kind| cluster.serve(kind, true));
+    });
     let (stop_server, server_stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve(async {
         // Also when the sender is dropped.
@@ -137,13 +150,19 @@ async fn fill(
         .then(|| Kubeconfig::write(&url))
         .transpose()?;
 
+    let racks = arguments.gangs > 0;
+    let of_gangs = if racks {
+        format!(", {} racks for gangs", gangs::RACKS.len())
+    } else {
+        String::new()
+    };
     say(&format!(
-        "a cluster on {url}: {} nodes in {} zones",
+        "a cluster on {url}: {} nodes in {} zones{of_gangs}",
         arguments.nodes,
         cluster::ZONES.len()
     ));
     let scheduler = unless_stopped(stop.as_mut(), async {
-        cluster::create(&client, arguments.nodes).await?;
+        cluster::create(&client, arguments.nodes, racks).await?;
         let options = Options {
             http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             shown_config: json!({}),
@@ -182,6 +201,7 @@ fn invitation(kubeconfig: &Kubeconfig, metrics: SocketAddr) -> String {
          kubectl get nodes\n  \
          kubectl get pods -o wide\n  \
          kubectl describe pod too-large-00001\n  \
+         kubectl get podgroups.scheduling.x-k8s.io\n  \
          kubectl apply -f pod.yaml     # with spec.schedulerName: {SCHEDULER}\n  \
          curl http://{metrics}/metrics\n",
         kubeconfig.0.display()
@@ -197,7 +217,9 @@ async fn watch_pods(
 ) -> Result<Report, anyhow::Error> {
     let over = Duration::from_secs(arguments.over);
     let plan = workload::plan(arguments.pods);
-    let observer = Observer::start(client.clone(), &plan);
+    let gangs = Arc::new(Gangs::plan(arguments.gangs));
+    let observer = Observer::start(client.clone(), &plan, Arc::clone(&gangs));
+    let running = tokio::spawn(gangs.run(client.clone()));
     let created = tokio::spawn(workload::create(
         client.clone(),
         plan,
@@ -212,7 +234,7 @@ async fn watch_pods(
         line.show(&progress.line(start.elapsed()));
         if created.is_finished() && progress.all_placed() {
             let since = *placed_at.get_or_insert_with(Instant::now);
-            if progress.all_told() || since.elapsed() > VERDICTS {
+            if progress.gangs_settled() && (progress.all_told() || since.elapsed() > VERDICTS) {
                 break;
             }
         }
@@ -220,9 +242,11 @@ async fn watch_pods(
             break;
         }
     }
-    created.abort();
-    if let Ok(Err(error)) = created.await {
-        return Err(error);
+    for task in [created, running] {
+        task.abort();
+        if let Ok(Err(error)) = task.await {
+            return Err(error);
+        }
     }
     let metrics = scheduler.metrics().encode().context("no metrics")?;
     Ok(Report::new(&observer, over, &metrics))

@@ -6,20 +6,24 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
+use super::gangs::{NODES_OF_RACK, RACK, RACKS};
+
 /// Where nodes stand.
 pub(super) const ZONES: &[&str] = &["zone-a", "zone-b", "zone-c"];
 
 /// Requests in flight.
 const IN_FLIGHT: usize = 8;
 
-/// Creates the nodes.
-pub(super) async fn create(client: &Client, count: u32) -> Result<(), anyhow::Error> {
+/// Creates the nodes, with racks for gangs or without.
+pub(super) async fn create(client: &Client, count: u32, racks: bool) -> Result<(), anyhow::Error> {
     let nodes: Api<Node> = Api::all(client.clone());
-    futures::stream::iter(0..count)
-        .map(|index| {
+    let racks = if racks { RACKS } else { &[] };
+    let in_racks = racks.iter().flat_map(|rack| rack_nodes(rack));
+    futures::stream::iter((0..count).map(node).chain(in_racks))
+        .map(|node| {
             let nodes = &nodes;
             async move {
-                let node = serde_json::from_value(node(index)).context("this is no node")?;
+                let node = serde_json::from_value(node).context("this is no node")?;
                 let made = nodes.create(&PostParams::default(), &node).await;
                 made.map(drop).context("cannot create a node")
             }
@@ -33,6 +37,26 @@ pub(super) async fn create(client: &Client, count: u32) -> Result<(), anyhow::Er
 fn node(index: u32) -> Value {
     let gpus = index.is_multiple_of(5);
     let name = format!("{}-{index:04}", if gpus { "gpu" } else { "node" });
+    let mut node = plain_node(&name, index, gpus);
+    if index % 20 == 7 {
+        node["spec"]["unschedulable"] = json!(true);
+        node["spec"]["taints"] =
+            json!([{ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }]);
+    }
+    node
+}
+
+/// The nodes of a rack, which take nothing but gangs.
+fn rack_nodes(rack: &str) -> impl Iterator<Item = Value> {
+    (0..NODES_OF_RACK).map(move |index| {
+        let mut node = plain_node(&format!("rack-{rack}-{index}"), index, true);
+        node["metadata"]["labels"][RACK] = json!(rack);
+        node["spec"]["taints"] = json!([{ "key": RACK, "value": rack, "effect": "NoSchedule" }]);
+        node
+    })
+}
+
+fn plain_node(name: &str, index: u32, gpus: bool) -> Value {
     let zone = usize::try_from(index).unwrap_or_default() % ZONES.len();
     let mut capacity = json!({
         "cpu": if gpus { "96" } else { "32" },
@@ -45,11 +69,6 @@ fn node(index: u32) -> Value {
         capacity["nvidia.com/gpu"] = json!("8");
         spec["taints"] =
             json!([{ "key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule" }]);
-    }
-    if index % 20 == 7 {
-        spec["unschedulable"] = json!(true);
-        spec["taints"] =
-            json!([{ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }]);
     }
     json!({
         "apiVersion": "v1",

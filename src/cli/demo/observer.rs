@@ -10,6 +10,7 @@ use kube::core::WatchEvent;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
+use super::gangs::{GROUP, Gangs};
 use super::workload::{Kind, Planned};
 
 /// How long the watch lasts: far longer than the demonstration.
@@ -44,6 +45,7 @@ pub(super) struct Seen {
 pub(super) struct Observer {
     clock: Arc<Clock>,
     pods: Arc<Mutex<HashMap<String, Seen>>>,
+    gangs: Arc<Gangs>,
     task: JoinHandle<()>,
 }
 
@@ -55,6 +57,9 @@ pub(super) struct Progress {
     placeable: usize,
     told: usize,
     others: usize,
+    gangs: usize,
+    whole: usize,
+    gangs_settled: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -68,6 +73,8 @@ struct Pod {
 #[derive(Clone, Debug, Deserialize)]
 struct Metadata {
     name: String,
+    #[serde(default)]
+    labels: HashMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -92,7 +99,7 @@ struct Condition {
 }
 
 impl Observer {
-    pub(super) fn start(client: Client, plan: &[Planned]) -> Self {
+    pub(super) fn start(client: Client, plan: &[Planned], gangs: Arc<Gangs>) -> Self {
         let seen = |planned: &Planned| Seen {
             kind: planned.kind,
             bound: None,
@@ -104,10 +111,11 @@ impl Observer {
             .map(|planned| (planned.name.clone(), seen(planned)))
             .collect();
         let pods = Arc::new(Mutex::new(pods));
-        let task = tokio::spawn(follow(client, Arc::clone(&pods)));
+        let task = tokio::spawn(follow(client, Arc::clone(&pods), Arc::clone(&gangs)));
         Self {
             clock: Arc::new(Clock::default()),
             pods,
+            gangs,
             task,
         }
     }
@@ -117,7 +125,14 @@ impl Observer {
         Arc::clone(&self.clock)
     }
 
+    /// The gangs.
+    pub(super) fn gangs(&self) -> &Gangs {
+        &self.gangs
+    }
+
     pub(super) fn progress(&self) -> Progress {
+        let (gangs, whole) = self.gangs.whole();
+        let gangs_settled = self.gangs.settled();
         let pods = lock(&self.pods);
         let count = |wanted: fn(&Seen) -> bool| pods.values().filter(|seen| wanted(seen)).count();
         Progress {
@@ -126,6 +141,9 @@ impl Observer {
             placeable: count(|seen| seen.kind.fits),
             told: count(|seen| !seen.kind.fits && seen.told),
             others: count(|seen| !seen.kind.fits),
+            gangs,
+            whole,
+            gangs_settled,
         }
     }
 
@@ -169,13 +187,22 @@ impl Progress {
         self.placed >= self.placeable
     }
 
+    pub(super) fn gangs_settled(&self) -> bool {
+        self.gangs_settled
+    }
+
     pub(super) fn all_told(&self) -> bool {
         self.told >= self.others
     }
 
     pub(super) fn line(&self, elapsed: Duration) -> String {
+        let gangs = if self.gangs == 0 {
+            String::new()
+        } else {
+            format!("  gangs {}/{} whole", self.whole, self.gangs)
+        };
         format!(
-            "{:4.1} s  created {}/{}  placed {}/{}  pending {}",
+            "{:4.1} s  created {}/{}  placed {}/{}  pending {}{gangs}",
             elapsed.as_secs_f64(),
             self.created,
             self.placeable + self.others,
@@ -187,7 +214,7 @@ impl Progress {
 }
 
 /// Watches until it is dropped; what was missed when a watch broke comes with the next.
-async fn follow(client: Client, pods: Arc<Mutex<HashMap<String, Seen>>>) {
+async fn follow(client: Client, pods: Arc<Mutex<HashMap<String, Seen>>>, gangs: Arc<Gangs>) {
     loop {
         if let Ok(request) = http::Request::get(WATCH).body(Vec::new())
             && let Ok(events) = client.request_events::<Pod>(request).await
@@ -195,7 +222,7 @@ async fn follow(client: Client, pods: Arc<Mutex<HashMap<String, Seen>>>) {
             let mut events = events.boxed();
             while let Some(Ok(event)) = events.next().await {
                 if let WatchEvent::Added(pod) | WatchEvent::Modified(pod) = event {
-                    note(&pods, pod);
+                    note(&pods, &gangs, pod);
                 }
             }
         }
@@ -203,19 +230,26 @@ async fn follow(client: Client, pods: Arc<Mutex<HashMap<String, Seen>>>) {
     }
 }
 
-fn note(pods: &Mutex<HashMap<String, Seen>>, pod: Pod) {
-    let mut pods = lock(pods);
-    let Some(seen) = pods.get_mut(&pod.metadata.name) else {
-        return;
-    };
-    if !pod.spec.node_name.is_empty() {
-        seen.bound.get_or_insert_with(Instant::now);
-    }
+fn note(pods: &Mutex<HashMap<String, Seen>>, gangs: &Gangs, pod: Pod) {
+    let bound = !pod.spec.node_name.is_empty();
     let condition = pod
         .status
         .conditions
         .into_iter()
         .find(|condition| condition.kind == "PodScheduled");
+    let name = &pod.metadata.name;
+    if let Some(gang) = pod.metadata.labels.get(GROUP) {
+        let why = condition.map(|condition| condition.message);
+        gangs.note(gang, name, bound, why);
+        return;
+    }
+    let mut pods = lock(pods);
+    let Some(seen) = pods.get_mut(name) else {
+        return;
+    };
+    if bound {
+        seen.bound.get_or_insert_with(Instant::now);
+    }
     if let Some(condition) = condition {
         seen.told = true;
         seen.why = condition.message;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::gangs::Gang;
 use super::observer::Observer;
 use super::workload::KINDS;
 use crate::cli::terminal::wrap;
@@ -17,6 +18,7 @@ const PENDING: usize = 31;
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) rows: Vec<Row>,
+    pub(super) gangs: Vec<GangRow>,
     pub(super) span: Duration,
     /// Over which time the pods were created.
     pub(super) over: Duration,
@@ -34,6 +36,61 @@ pub(super) struct Row {
     pub(super) placed: usize,
     pub(super) fits: bool,
     pub(super) why: String,
+}
+
+/// A gang.
+#[derive(Debug)]
+pub(super) struct GangRow {
+    pub(super) name: String,
+    pub(super) pods: usize,
+    pub(super) bound: usize,
+    pub(super) fits: bool,
+    /// How long it took until it was whole.
+    pub(super) took: Option<Duration>,
+    /// The gang whose end made room for it.
+    pub(super) after: Option<String>,
+    /// How long it ran until it ended, if it has.
+    pub(super) ran: Option<Duration>,
+    /// How long it was seen bound in part.
+    pub(super) in_part: Option<Duration>,
+    pub(super) why: String,
+}
+
+impl GangRow {
+    /// Whether it has become what it should.
+    fn good(&self) -> bool {
+        self.bound == if self.fits { self.pods } else { 0 }
+    }
+
+    fn story(&self) -> String {
+        let Some(took) = self.took else {
+            return self.why.clone();
+        };
+        let mut story = format!("whole after {:.2} s", took.as_secs_f64());
+        if let Some(after) = &self.after {
+            let _ = write!(story, ", when {after} had ended");
+        }
+        if let Some(ran) = self.ran {
+            let _ = write!(story, "; ended {:.2} s later", ran.as_secs_f64());
+        }
+        story
+    }
+}
+
+impl From<Gang> for GangRow {
+    fn from(gang: Gang) -> Self {
+        Self {
+            pods: gang.pods(),
+            bound: gang.bound(),
+            fits: gang.fits,
+            took: gang.took(),
+            after: gang.after.clone(),
+            ran: gang.ran(),
+            in_part: gang.in_part(),
+            name: gang.name,
+            why: gang.why,
+        }
+    }
 }
 
 impl Report {
@@ -54,6 +111,12 @@ impl Report {
         times.sort_unstable();
         Self {
             rows: rows.collect(),
+            gangs: observer
+                .gangs()
+                .seen()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             span: observer.span(),
             over,
             times,
@@ -61,18 +124,27 @@ impl Report {
         }
     }
 
-    /// Whether a pod was not placed that should have been, or the other way round.
+    /// Whether a pod was not placed that should have been, or the other way round; of a gang all or
+    /// none should be.
     pub(super) fn failed(&self) -> bool {
         self.rows
             .iter()
             .any(|row| row.placed != if row.fits { row.pods } else { 0 })
+            || !self.gangs.iter().all(GangRow::good)
     }
 
     /// What is missing, in one line.
     pub(super) fn shortfall(&self) -> String {
         let fitting = || self.rows.iter().filter(|row| row.fits);
+        let gangs = || self.gangs.iter().filter(|gang| gang.fits);
+        let of_gangs = if self.gangs.is_empty() {
+            String::new()
+        } else {
+            let whole = gangs().filter(|gang| gang.good()).count();
+            format!(", and {whole} of {} gangs", gangs().count())
+        };
         format!(
-            "{} of {} pods were placed that should have been; see the table",
+            "{} of {} pods were placed that should have been{of_gangs}; see the table",
             fitting().map(|row| row.placed).sum::<usize>(),
             fitting().map(|row| row.pods).sum::<usize>()
         )
@@ -109,6 +181,7 @@ impl Report {
             let line = format!("{:<14} {:>6} {placed}  {why}", row.kind, row.pods);
             let _ = writeln!(text, "{}", line.trim_end());
         }
+        self.gang_table(&mut text, &paint, columns);
         let seconds = self.span.as_secs_f64();
         let placed = self.times.len();
         let count = u32::try_from(placed).unwrap_or(u32::MAX);
@@ -130,8 +203,54 @@ impl Report {
             let (median, worst) = (milliseconds(median), milliseconds(worst));
             let _ = writeln!(text, "{what:<26} {median:>9} {worst:>10}");
         }
-        let _ = writeln!(text, "(*) {HISTOGRAM}");
+        let _ = writeln!(
+            text,
+            "(*) {HISTOGRAM}{}",
+            if self.gangs.is_empty() {
+                ""
+            } else {
+                ", gangs included"
+            }
+        );
         text
+    }
+
+    fn gang_table(
+        &self,
+        text: &mut String,
+        paint: &impl Fn(&str, &str) -> String,
+        columns: Option<usize>,
+    ) {
+        if self.gangs.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "\n{:<14} {:>6} {:>7}", "GANG", "PODS", "BOUND");
+        for gang in &self.gangs {
+            let bound = match gang.ran {
+                Some(_) => "-".to_owned(),
+                None => gang.bound.to_string(),
+            };
+            let bound = paint(
+                &format!("{bound:>7}"),
+                if gang.good() { "32" } else { "31" },
+            );
+            let story = wrap(&gang.story(), PENDING, columns);
+            let line = format!("{:<14} {:>6} {bound}  {story}", gang.name, gang.pods);
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        let count =
+            |wanted: fn(&GangRow) -> bool| self.gangs.iter().filter(|gang| wanted(gang)).count();
+        let longest = self.gangs.iter().filter_map(|gang| gang.in_part).max();
+        let sum = format!(
+            "{} gangs: {} whole, {} in part, {} waiting; the longest time from a gang's first bind to \
+             its last was {}",
+            self.gangs.len(),
+            count(|gang| gang.took.is_some()),
+            count(|gang| gang.took.is_none() && gang.bound > 0),
+            count(|gang| gang.bound == 0),
+            milliseconds(longest.map(|longest| longest.as_secs_f64())),
+        );
+        let _ = writeln!(text, "\n{}", wrap(&sum, 0, columns));
     }
 
     fn quantile(&self, percent: usize) -> Option<f64> {

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::report::{Report, Row, histogram_quantile};
+use super::gangs::Gangs;
+use super::report::{GangRow, Report, Row, histogram_quantile};
 use super::workload::{KINDS, plan};
 
 #[test]
@@ -51,6 +52,7 @@ fn report() -> Report {
             row("too-large", 1, 0, false, refusal),
         ],
         span: Duration::from_millis(2500),
+        gangs: Vec::new(),
         over: Duration::from_secs(2),
         times: (1..=1200).map(Duration::from_millis).collect(),
         scheduler: [Some(0.0125), None],
@@ -92,4 +94,97 @@ too-large           1       0  1: 0/12 nodes are available: 12 Insufficient nvid
         "{coloured}"
     );
     assert!(!report().failed());
+}
+
+fn gang(name: &str, bound: usize, took: Option<u64>, why: &str) -> GangRow {
+    GangRow {
+        name: name.to_owned(),
+        pods: 8,
+        bound,
+        fits: why.is_empty(),
+        took: took.map(Duration::from_millis),
+        after: None,
+        ran: None,
+        in_part: took.map(|_| Duration::from_millis(3)),
+        why: why.to_owned(),
+    }
+}
+
+#[test]
+fn the_report_tells_of_gangs() {
+    let refusal = "0/4 nodes are available: 4 Insufficient nvidia.com/gpu. gang default/huge: 0 of 8 members fit";
+    let ended = GangRow {
+        ran: Some(Duration::from_millis(400)),
+        ..gang("one", 8, Some(40), "")
+    };
+    let follower = GangRow {
+        after: Some("one".to_owned()),
+        ..gang("two", 8, Some(500), "")
+    };
+    let report = Report {
+        gangs: vec![gang("huge", 0, None, refusal), ended, follower],
+        ..report()
+    };
+    let expected = "
+GANG             PODS   BOUND
+huge                8       0  0/4 nodes are available: 4
+                               Insufficient nvidia.com/gpu.
+                               gang default/huge: 0 of 8
+                               members fit
+one                 8       -  whole after 0.04 s; ended
+                               0.40 s later
+two                 8       8  whole after 0.50 s, when one
+                               had ended
+
+3 gangs: 2 whole, 0 in part, 1 waiting; the longest time
+from a gang's first bind to its last was 3.0 ms
+
+1200 pods placed";
+    let text = report.text(false, Some(60));
+    assert!(text.contains(expected), "{text}");
+    assert!(!report.failed());
+}
+
+#[test]
+fn a_gang_in_part_is_a_failure() {
+    let report = Report {
+        gangs: vec![gang("part", 7, None, ""), gang("whole", 8, Some(1), "")],
+        ..report()
+    };
+    assert!(report.failed());
+    let text = report.text(false, None);
+    assert!(
+        text.contains("2 gangs: 1 whole, 1 in part, 0 waiting"),
+        "{text}"
+    );
+    let expected =
+        "1200 of 1200 pods were placed that should have been, and 1 of 2 gangs; see the table";
+    assert_eq!(report.shortfall(), expected);
+}
+
+#[test]
+fn a_gang_is_whole_with_its_last_pod() {
+    let gangs = Gangs::plan(1);
+    let story = |gang: &str| {
+        Some(format!(
+            "0/4 nodes are available. gang default/{gang}: 0 of 8"
+        ))
+    };
+    for pod in 0..8 {
+        assert_eq!(gangs.whole(), (2, 0));
+        gangs.note("train-1", &format!("train-1-{}", pod / 2), true, None);
+        gangs.note("train-1", &format!("train-1-{pod}"), true, None);
+    }
+    assert_eq!(gangs.whole(), (2, 1));
+    gangs.note(
+        "train-huge",
+        "train-huge-0",
+        false,
+        Some("minCount (8)".to_owned()),
+    );
+    gangs.note("train-huge", "train-huge-0", false, story("train-1"));
+    assert!(!gangs.settled(), "it was not told why it waits");
+    gangs.note("train-huge", "train-huge-0", false, story("train-huge"));
+    assert!(gangs.settled());
+    assert!(Gangs::plan(0).settled());
 }

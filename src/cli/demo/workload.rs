@@ -169,10 +169,18 @@ pub(super) async fn create(
     in_flight.try_collect().await
 }
 
-fn pod(planned: &Planned) -> Value {
-    let mut spec = (planned.kind.spec)();
+/// The spec of a pod that asks for so many GPUs.
+pub(super) fn gpu_pod(count: &str) -> Value {
+    ours(gpus(count))
+}
+
+fn ours(mut spec: Value) -> Value {
     spec["schedulerName"] = json!(SCHEDULER);
     spec["terminationGracePeriodSeconds"] = json!(1);
+    spec
+}
+
+fn pod(planned: &Planned) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -180,6 +188,6 @@ fn pod(planned: &Planned) -> Value {
             "name": planned.name,
             "labels": { KIND: planned.kind.name },
         },
-        "spec": spec,
+        "spec": ours((planned.kind.spec)()),
     })
 }
