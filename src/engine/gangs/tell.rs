@@ -25,6 +25,18 @@ impl Engine {
             return;
         };
         let readiness = gang.readiness();
+        let page = self.gangs.pages.get(&id);
+        if let (Readiness::Waits(_), Some(page)) = (&readiness, page)
+            && now < page.changed + super::SETTLE
+            && page
+                .since
+                .is_some_and(|since| now < since + super::PATIENCE)
+        {
+            // More of its pods may come at any moment, and each would have to be told anew.
+            let later = page.changed + super::SETTLE;
+            self.gangs.tell_at(id, later);
+            return;
+        }
         let refusal = self
             .gangs
             .pages
