@@ -128,7 +128,7 @@ impl Engine {
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };
-        let members: Vec<PodKey> = gang.pending().collect();
+        let members = gang.pending_in_order();
         let mut news = false;
         for &key in &members {
             news |= self.patch_condition(key, reason, text);
