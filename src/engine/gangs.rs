@@ -344,7 +344,11 @@ impl Engine {
         let waits = gang.counts().waiting() > 0;
         let priority = gang.counts().priorities().next_back().unwrap_or(0);
         let repair = gang.wants_repair();
-        let refused = self.gangs.pages.get(&id).and_then(|page| page.asked.as_ref());
+        let refused = self
+            .gangs
+            .pages
+            .get(&id)
+            .and_then(|page| page.asked.as_ref());
         let asks_anew = refused.is_some_and(|asked| *asked != Asked::by(gang));
         let may_help = news == News::MayHelp || asks_anew;
         let page = self.gangs.page(id);

@@ -135,13 +135,7 @@ pub trait Filter {
     /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
     /// most. `nodes` are such as this filter lets pass. A number that is too large costs time; one
     /// that is too small would refuse gangs that fit. Answers whether it limits them at all.
-    fn room(
-        &self,
-        pod: &PodShape,
-        cluster: &Cluster,
-        nodes: &NodeSet,
-        column: &mut [u32],
-    ) -> bool {
+    fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) -> bool {
         let _ = (pod, cluster, nodes, column);
         false
     }

@@ -254,13 +254,7 @@ impl Filter for NodeResourcesFit {
         }
     }
 
-    fn room(
-        &self,
-        pod: &PodShape,
-        cluster: &Cluster,
-        nodes: &NodeSet,
-        column: &mut [u32],
-    ) -> bool {
+    fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) -> bool {
         let (allowed, counts) = (cluster.allowed_pods(), cluster.pod_counts());
         let mut lower = |node: NodeId, room: i64| {
             let room = u32::try_from(room.max(0)).unwrap_or(u32::MAX);

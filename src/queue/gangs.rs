@@ -40,7 +40,11 @@ impl SchedulingQueue {
 
     /// The pod waits with this gang from now on. It listens for no other.
     pub fn set_gang(&mut self, key: PodKey, gang: PodKey) {
-        if self.pods.get(&key).is_some_and(|pod| pod.gang != Some(gang)) {
+        if self
+            .pods
+            .get(&key)
+            .is_some_and(|pod| pod.gang != Some(gang))
+        {
             self.leave_gang(key);
         }
         if let Some(pod) = self.pods.get_mut(&key) {

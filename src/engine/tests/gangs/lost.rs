@@ -57,7 +57,9 @@ fn a_member_may_change_its_group_and_nothing_else() {
     scene.pod_with("", "v-0", 1, of("g"), json!({}));
     scene.pod_with("", "v-1", 1, of("h"), json!({}));
     scene.settle();
-    scene.edit("v-0", |pod| pod["metadata"]["annotations"] = of("h")["annotations"].clone());
+    scene.edit("v-0", |pod| {
+        pod["metadata"]["annotations"] = of("h")["annotations"].clone()
+    });
     scene.settle();
     assert_eq!(scene.bound("v"), 2);
 }

@@ -47,12 +47,11 @@ impl World {
         Some(said.unwrap_or(1) as usize)
     }
 
-    /// Where the pod is going to be, or is.
-    fn node_of(&self, uid: &str) -> Option<&str> {
+    /// Where the pod is, or is going to be, for all that Berth knows.
+    pub(super) fn node_of(&self, uid: &str) -> Option<&str> {
+        let known = self.pods.get(uid).filter(|pod| Self::is_known_bound(pod));
         let flying = self.flying.iter().find(|flying| flying.uid == uid);
-        let pod = self.pods.get(uid);
-        pod.and_then(|pod| pod.node.as_deref())
-            .or(flying.map(|flying| &*flying.node))
+        (known.and_then(|pod| pod.node.as_deref())).or(flying.map(|flying| &*flying.node))
     }
 
     pub(super) fn roles_of(&self, uids: &BTreeSet<String>) -> BTreeMap<&'static str, u32> {
@@ -87,7 +86,12 @@ impl World {
             let node = node.to_string();
             self.note(line);
             let outcome = None;
-            sent.push(Flying { effect, uid, node, outcome });
+            sent.push(Flying {
+                effect,
+                uid,
+                node,
+                outcome,
+            });
         }
         assert!(batches.len() <= 1, "one decision is about one gang");
         for (place, batch) in batches {
@@ -101,11 +105,18 @@ impl World {
         let cluster = self.scene.engine.cluster();
         let id = cluster.node_id(node).expect("a known node");
         assert!(!self.nodes[node].cordoned, "{node} is cordoned");
-        let held = &cluster.placed(cluster.placed_by_uid(uid).unwrap()).unwrap().pod.held;
+        let held = &cluster
+            .placed(cluster.placed_by_uid(uid).unwrap())
+            .unwrap()
+            .pod
+            .held;
         for resource in cluster.resources().ids() {
             let name = cluster.resources().name(resource);
             let free = cluster.resources().free(resource)[id.index()];
-            assert!(free >= 0 || held.get(name) == 0, "{name} of {node} is overdrawn");
+            assert!(
+                free >= 0 || held.get(name) == 0,
+                "{name} of {node} is overdrawn"
+            );
         }
     }
 
@@ -113,7 +124,9 @@ impl World {
     fn is_allowed(&mut self, place: usize, batch: &BTreeSet<String>, sent: &[Flying]) {
         let before = self.live(place);
         let all: BTreeSet<String> = before.union(batch).cloned().collect();
-        let min = self.min_of(place).expect("a group without its object is not placed");
+        let min = self
+            .min_of(place)
+            .expect("a group without its object is not placed");
         let group = &self.groups[place];
         let met = if group.dialect.has_object() {
             group.may_be_met
@@ -121,11 +134,17 @@ impl World {
             !before.is_empty()
         };
         let name = &group.name;
-        assert!(met || all.len() >= min, "{name}: {all:?} of {min} by {batch:?}");
+        assert!(
+            met || all.len() >= min,
+            "{name}: {all:?} of {min} by {batch:?}"
+        );
         let of_roles = self.roles_of(&all);
         for (role, asked) in &group.roles {
             let placed = of_roles.get(role).copied().unwrap_or(0);
-            assert!(met || placed >= *asked, "{name}: {placed} of {asked} {role}");
+            assert!(
+                met || placed >= *asked,
+                "{name}: {placed} of {asked} {role}"
+            );
         }
         assert!(naive::is_valid(self, place), "{name} is not valid");
         if group.required.is_some() {
@@ -142,7 +161,11 @@ impl World {
         match &mut self.groups[place].commitment {
             Some(held) if met => held.members.extend(batch.iter().cloned()),
             held => {
-                *held = Some(Commitment { min, members: all, lost: BTreeSet::new() });
+                *held = Some(Commitment {
+                    min,
+                    members: all,
+                    lost: BTreeSet::new(),
+                });
             }
         }
     }
@@ -260,13 +283,23 @@ impl World {
             };
             let queued = engine.queue.get(gang.unit);
             let ready = gang.readiness() == Readiness::Ready;
-            assert_eq!(queued.is_some(), ready, "{}: {:?}", gang.reference, gang.readiness());
+            assert_eq!(
+                queued.is_some(),
+                ready,
+                "{}: {:?}",
+                gang.reference,
+                gang.readiness()
+            );
             let Some(queued) = queued.filter(|queued| queued.state == State::Unschedulable) else {
                 continue;
             };
             let id = engine.gangs.table.of_unit(gang.unit).unwrap();
-            let listens = (queued.listeners().iter())
-                .any(|key| engine.queue.get(*key).is_some_and(|pod| !pod.rejectors.is_empty()));
+            let listens = (queued.listeners().iter()).any(|key| {
+                engine
+                    .queue
+                    .get(*key)
+                    .is_some_and(|pod| !pod.rejectors.is_empty())
+            });
             assert!(
                 listens || engine.gangs.by_topology.contains(&id),
                 "{} waits for nothing",
@@ -283,6 +316,9 @@ impl World {
             name: group.name.as_str().into(),
         };
         let table = &self.scene.engine.gangs.table;
-        table.iter().map(|(_, gang)| gang).find(|gang| *gang.reference == reference)
+        table
+            .iter()
+            .map(|(_, gang)| gang)
+            .find(|gang| *gang.reference == reference)
     }
 }

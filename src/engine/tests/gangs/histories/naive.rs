@@ -64,8 +64,8 @@ pub(super) fn asks(world: &World, place: usize) -> Option<Asks> {
     let uids: BTreeSet<String> = waiting.iter().map(|(uid, _)| uid.clone()).collect();
     let (there, here) = (world.roles_of(&live), world.roles_of(&uids));
     let of = |roles: &BTreeMap<&'static str, u32>, role| roles.get(role).copied().unwrap_or(0);
-    let roles_exist = (group.roles.iter())
-        .all(|(role, asked)| of(&there, role) + of(&here, role) >= *asked);
+    let roles_exist =
+        (group.roles.iter()).all(|(role, asked)| of(&there, role) + of(&here, role) >= *asked);
     if !met && (live.len() + waiting.len() < min || !roles_exist) {
         return None;
     }
@@ -75,7 +75,11 @@ pub(super) fn asks(world: &World, place: usize) -> Option<Asks> {
         .collect();
     Some(Asks {
         waiting,
-        pods: if met { 1 } else { min.saturating_sub(live.len()).max(1) },
+        pods: if met {
+            1
+        } else {
+            min.saturating_sub(live.len()).max(1)
+        },
         roles,
         required: group.required.is_some(),
         anchors: (live.iter())
@@ -112,7 +116,10 @@ impl Asks {
         let mut missing = self.roles.clone();
         let mut order: Vec<_> = (self.waiting.iter())
             .map(|(_, pod)| {
-                let left = pod.role.and_then(|role| missing.get_mut(role)).filter(|left| **left > 0);
+                let left = pod
+                    .role
+                    .and_then(|role| missing.get_mut(role))
+                    .filter(|left| **left > 0);
                 let beyond = left.is_none() && !self.roles.is_empty();
                 left.into_iter().for_each(|left| *left -= 1);
                 (beyond, Reverse(pod.gpus), pod)
@@ -145,7 +152,9 @@ impl Asks {
         if !seen.insert((left.len(), told, rooms.clone())) {
             return true;
         }
-        let taking: Vec<usize> = (0..rooms.len()).filter(|at| takes(&rooms[*at], pod)).collect();
+        let taking: Vec<usize> = (0..rooms.len())
+            .filter(|at| takes(&rooms[*at], pod))
+            .collect();
         if taking.is_empty() {
             return self.every_way(rest, rooms, placed, seen);
         }

@@ -197,6 +197,7 @@ impl World {
 
     /// A life of Berth begins.
     fn born(&mut self) {
+        self.metrics = Arc::new(Metrics::new().unwrap());
         self.scene.engine = counted_engine_of(default_profile("berth"), 1, &self.metrics);
     }
 }
@@ -278,7 +279,8 @@ impl World {
             requests[GPU] = json!(pod.gpus.to_string());
         }
         let image = format!("registry.example/app:{}", pod.image);
-        spec["containers"] = json!([{"name": "main", "image": image, "resources": {"requests": requests}}]);
+        spec["containers"] =
+            json!([{"name": "main", "image": image, "resources": {"requests": requests}}]);
         if pod.gated {
             spec["schedulingGates"] = json!([{"name": "later"}]);
         }
@@ -352,7 +354,9 @@ impl World {
         let node = Node {
             gpus: *self.dice.one_of(&[0, 2, 4, 4, 8]),
             cpu: *self.dice.one_of(&[2, 8, 8]),
-            rack: *self.dice.one_of(&[None, Some(RACKS[0]), Some(RACKS[0]), Some(RACKS[1])]),
+            rack: *self
+                .dice
+                .one_of(&[None, Some(RACKS[0]), Some(RACKS[0]), Some(RACKS[1])]),
             cordoned: self.dice.chance(10),
         };
         self.note(format_args!("node {name}: {node:?}"));
@@ -452,7 +456,12 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, place: usize) {
-        let Flying { effect, uid, outcome, .. } = self.flying.remove(place);
+        let Flying {
+            effect,
+            uid,
+            outcome,
+            ..
+        } = self.flying.remove(place);
         let outcome = outcome.unwrap();
         self.note(format_args!("the bind of {uid} is answered: {outcome:?}"));
         match (&outcome, self.pods.get_mut(&uid)) {
@@ -467,7 +476,11 @@ impl World {
     /// Statuses are written at once, or not at all.
     pub(super) fn write(&mut self, effect: &Effect) {
         let fails = !self.dice.calm && self.dice.chance(3);
-        let outcome = if fails { Outcome::Failed("busy".to_owned()) } else { Outcome::Done };
+        let outcome = if fails {
+            Outcome::Failed("busy".to_owned())
+        } else {
+            Outcome::Done
+        };
         match (&effect.about, &effect.action) {
             (About::Pod(pod), Action::PatchStatus(patch)) => {
                 self.status_lost |= fails;
@@ -483,7 +496,8 @@ impl World {
                     .position(|group| *group.name == *object.reference.name)
                     .unwrap();
                 let group = &mut self.groups[place];
-                let held = (group.object.as_mut()).filter(|held| !fails && *held.uid == *object.uid);
+                let held =
+                    (group.object.as_mut()).filter(|held| !fails && *held.uid == *object.uid);
                 if let Some(held) = held {
                     held.status = Some(status.clone());
                     if status.phase == GroupPhase::Scheduled {
@@ -579,7 +593,11 @@ impl World {
         }
         for kind in kinds {
             match kind {
-                0 => self.nodes.clone().keys().for_each(|name| self.send_node(name)),
+                0 => self
+                    .nodes
+                    .clone()
+                    .keys()
+                    .for_each(|name| self.send_node(name)),
                 1 => (0..self.groups.len()).for_each(|place| self.send_group(place)),
                 _ => self.pods.clone().keys().for_each(|uid| self.send_pod(uid)),
             }
