@@ -14,6 +14,7 @@ mod pod;
 mod pod_group;
 mod priority_class;
 mod selector;
+mod volumes;
 mod watched;
 
 pub use annotations::{Annotations, annotation};
@@ -26,10 +27,10 @@ pub use owners::{
     ServiceSpec, StatefulSet,
 };
 pub use pod::{
-    Affinity, Condition, Container, ContainerPort, ContainerStatus, ImageVolume, NodeAffinity,
-    NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm, PodSpec,
-    PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule, SchedulingGate,
-    SchedulingGroup, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+    Affinity, ClaimVolume, Condition, Container, ContainerPort, ContainerStatus, ImageVolume,
+    NodeAffinity, NodeSelector, NodeSelectorTerm, Overhead, Pod, PodAffinity, PodAffinityTerm,
+    PodSpec, PodStatus, PreferredTerm, Present, Requirement, Resources, RestartRule,
+    SchedulingGate, SchedulingGroup, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
     WeightedPodAffinityTerm,
 };
 pub use pod_group::{
@@ -38,4 +39,8 @@ pub use pod_group::{
 };
 pub use priority_class::PriorityClass;
 pub use selector::LabelSelector;
+pub use volumes::{
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus, PersistentVolumeSpec, StorageClass, VolumeNodeAffinity,
+};
 pub use watched::{Kind, Watched};

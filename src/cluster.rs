@@ -18,6 +18,7 @@ mod speculation;
 mod taints;
 mod tally;
 mod topology;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault};
@@ -38,6 +39,7 @@ pub use speculation::Keep;
 pub use taints::TaintIndex;
 pub use tally::{Domains, Tally};
 pub use topology::{KeyId, Topology, TopologyKey, ValueId};
+pub use volumes::{Replaced, Volumes};
 
 use crate::model::{CompiledPod, NodeModel, PlacedPod, PodRef};
 use images::ImageId;
@@ -106,6 +108,7 @@ pub struct Cluster {
     pods: PodStore,
     peers: Peers,
     owners: Owners,
+    volumes: Volumes,
     /// How many placed pods have which priority: tells at once that nobody could be preempted.
     priorities: BTreeMap<i32, usize>,
     changes: ChangeLog,
@@ -490,6 +493,7 @@ impl Cluster {
                 .add(node, resource, i128::from(sign) * i128::from(amount));
         }
         self.peers.place(record.peers, node, sign);
+        self.volumes.account(record, sign);
         self.pod_counts[node.index()] += sign;
         let pods = self.priorities.entry(record.priority).or_default();
         *pods = pods.saturating_add_signed(sign as isize);

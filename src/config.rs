@@ -28,6 +28,7 @@ pub use args::{
     PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
     TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
 };
+pub use duration::format as go_duration;
 pub use leader_election::{ElectionProblem, LeaderElection};
 pub use plugins::{Expanded, PluginRef, PluginSet, Plugins};
 pub use points::{KNOWN_PLUGINS, KnownPlugin, Point, known};

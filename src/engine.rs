@@ -3,6 +3,7 @@
 //! It owns the cluster and the queue, never blocks, does no IO, and is told the time. Everything
 //! it decides leaves as an [`Effect`]; what became of it comes back through [`Engine::complete`].
 
+mod bound;
 mod changes;
 mod classes;
 mod cycle;
@@ -13,10 +14,12 @@ mod gangs;
 mod nodes;
 mod nominator;
 mod outcomes;
+mod permits;
+mod volumes;
 mod waiting;
 mod waking;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,7 @@ pub use effect::{
     About, Action, ConditionReason, Effect, EffectId, EventKind, GroupPhase, GroupStatus,
     ObjectEvent, Outcome, StatusPatch,
 };
+pub use volumes::VolumeChange;
 
 use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};
@@ -88,6 +92,8 @@ pub struct Engine {
     by_uid: HashMap<Box<str>, PodKey>,
     nominator: Nominator,
     gangs: GangBook,
+    /// When some plugin has taken too long to permit which pod.
+    permit_limits: BTreeSet<(Time, PodKey)>,
     next_pod: u64,
     /// Effects whose outcome is awaited, and for which pod.
     awaited: FxHashMap<EffectId, Awaited>,
@@ -149,6 +155,7 @@ impl Engine {
             by_uid: HashMap::new(),
             nominator: Nominator::default(),
             gangs: GangBook::default(),
+            permit_limits: BTreeSet::new(),
             next_pod: 0,
             awaited: FxHashMap::default(),
             effects: Vec::new(),
@@ -173,6 +180,7 @@ impl Engine {
     pub fn run(&mut self, now: Time, budget: usize) -> Vec<Effect> {
         if self.synced {
             self.queue.tick(now);
+            self.expire_permits(now);
             for _ in 0..budget {
                 let Some(key) = self.queue.pop(now) else {
                     break;
@@ -215,7 +223,12 @@ impl Engine {
 
     /// When there may be something to decide without anything else happening.
     pub fn next_deadline(&self) -> Option<Time> {
-        let deadlines = [self.queue.next_deadline(), self.gangs.next_deadline()];
+        let permits = self.permit_limits.first().map(|(time, _)| *time);
+        let deadlines = [
+            self.queue.next_deadline(),
+            self.gangs.next_deadline(),
+            permits,
+        ];
         deadlines.into_iter().flatten().min()
     }
 

@@ -4,6 +4,7 @@ mod diagnosis;
 mod evaluation;
 mod events;
 mod nominated;
+mod permit;
 mod plugin;
 mod profile;
 mod topics;
@@ -12,12 +13,13 @@ pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
 pub use evaluation::{Choice, Evaluation};
 pub use events::{AssignedPod, ClusterEvent, EventKind, EventSet, node_changes};
 pub use nominated::{Nominated, Nominations};
+pub use permit::{MAX_PERMIT_WAIT, Permit, PermitAnswer, PermitWait, Verdict};
 pub use plugin::{
-    Filter, Incoming, Normalize, PeerFilter, PeerScore, Permit, PermitAnswer, Plugin, PreEnqueue,
-    PreFilter, PreFilterAnswer, Reserve, Score,
+    Filter, Incoming, Normalize, PeerFilter, PeerScore, Plugin, PreEnqueue, PreFilter,
+    PreFilterAnswer, Reserve, Score,
 };
 pub use profile::{
-    ExtensionPoint, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
+    ExtensionPoint, GangPolicy, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
 };
 pub use topics::Topic;
 

@@ -13,6 +13,7 @@ mod requests;
 mod selector;
 mod taint;
 mod time;
+mod volumes;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
 pub use group::{
@@ -24,11 +25,14 @@ pub use peers::{
     AffinityTerm, Controller, ControllerKind, PodPeers, SpreadConstraint, WeightedTerm,
 };
 pub use pod::{
-    CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, Unsupported,
-    WaitingPod,
+    CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, WaitingPod,
 };
 pub use quantity::Quantity;
 pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};
 pub use selector::{LabelSelector, Labels, PodSelector, label, labels};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, find_untolerated};
 pub use time::Time;
+pub use volumes::{
+    ClaimOwner, PLACE_LABELS, PersistentVolume, PodClaim, PodClaims, StorageClass, VolumeClaim,
+    VolumePlace,
+};

@@ -1,6 +1,8 @@
 //! The plugins, one file each, with kube-scheduler's names.
 
 mod balanced_allocation;
+mod dynamic_resources;
+mod extended_resource_avoidance;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;
@@ -9,18 +11,23 @@ mod node_name;
 mod node_ports;
 mod node_resources_fit;
 mod node_unschedulable;
-mod not_yet;
 mod pod_topology_spread;
 mod resource_score;
 mod scheduling_gates;
 mod taint_toleration;
+mod volume_binding;
+mod volume_restrictions;
+mod volume_zone;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use dynamic_resources::DynamicResources;
+pub use extended_resource_avoidance::ExtendedResourceAvoidance;
 pub use image_locality::ImageLocality;
 pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
@@ -29,15 +36,17 @@ pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_resources_fit::{NodeResourcesFit, ScoringStrategy, ShapePoint};
 pub use node_unschedulable::NodeUnschedulable;
-pub use not_yet::NotYet;
 pub use pod_topology_spread::PodTopologySpread;
 pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
+pub use volume_binding::VolumeBinding;
+pub use volume_restrictions::VolumeRestrictions;
+pub use volume_zone::VolumeZone;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
-use crate::framework::{ExtensionPoint, Plugin, PluginIndex, PostFilter, Profile};
-use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint, Unsupported};
+use crate::framework::{ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, Profile};
+use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint};
 
 /// Makes a plugin, by its arguments if there are some.
 type Constructor = fn(Option<&Args>) -> Arc<dyn Plugin>;
@@ -55,38 +64,32 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("NodeResourcesFit", |args| {
         Arc::new(node_resources_fit_of(args))
     }),
-    ("VolumeRestrictions", |_| {
-        not_yet("VolumeRestrictions", &[Unsupported::ExclusiveDisks])
-    }),
-    ("VolumeBinding", |_| {
-        not_yet("VolumeBinding", &[Unsupported::VolumeClaims])
-    }),
+    ("VolumeRestrictions", |_| Arc::new(VolumeRestrictions)),
+    ("VolumeBinding", |_| Arc::new(VolumeBinding)),
+    ("VolumeZone", |_| Arc::new(VolumeZone)),
     ("PodTopologySpread", |args| {
         Arc::new(pod_topology_spread_of(args))
     }),
     ("InterPodAffinity", |args| {
         Arc::new(inter_pod_affinity_of(args))
     }),
-    ("DynamicResources", |_| {
-        not_yet("DynamicResources", &[Unsupported::ResourceClaims])
-    }),
+    ("DynamicResources", |_| Arc::new(DynamicResources)),
     ("NodeResourcesBalancedAllocation", |args| {
         Arc::new(balanced_allocation_of(args))
     }),
     ("ImageLocality", |_| Arc::new(ImageLocality)),
     ("NodeDeclaredFeatures", |_| Arc::new(NodeDeclaredFeatures)),
+    ("ExtendedResourceAvoidance", |_| {
+        Arc::new(ExtendedResourceAvoidance)
+    }),
 ];
 
 /// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
 /// so that no pod of a group is placed as if it were alone. It is [`crate::gang`].
 const GANG_SCHEDULING: &str = "GangScheduling";
 
-/// The names under which [`NotYet`] refuses what is not supported.
+/// The names under which what is not supported is refused.
 const STAND_INS: &[&str] = &["VolumeRestrictions", "VolumeBinding", "DynamicResources"];
-
-fn not_yet(name: &'static str, refuses: &'static [Unsupported]) -> Arc<dyn Plugin> {
-    Arc::new(NotYet::new(name, refuses))
-}
 
 fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
     let Some(Args::NodeAffinity(args)) = args else {
@@ -99,6 +102,16 @@ fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
         added.required.as_ref().map(RequiredTerms::configured),
         PreferredTerm::configured(&added.preferred).into(),
     )
+}
+
+fn gang_policy_of(args: Option<&Args>) -> GangPolicy {
+    let Some(Args::GangScheduling(args)) = args else {
+        return GangPolicy::default();
+    };
+    let patience = u64::try_from(args.head_of_line_patience.0).unwrap_or(0);
+    GangPolicy {
+        patience: (args.head_of_line_reservation).then_some(Duration::from_nanos(patience)),
+    }
 }
 
 fn weights(resources: &[ResourceSpec]) -> Vec<ResourceWeight> {
@@ -245,7 +258,8 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
             profile.enable(index, ExtensionPoint::PreFilter);
         }
     }
-    profile.gangs = !config.plugins.multi_point.disables(GANG_SCHEDULING);
+    profile.gangs = (!config.plugins.multi_point.disables(GANG_SCHEDULING))
+        .then(|| gang_policy_of(config.args(GANG_SCHEDULING)));
     let post_filters = at(Point::PostFilter);
     profile.post_filter = if post_filters.is_empty() {
         PostFilter::Nothing
@@ -263,9 +277,9 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
 /// The default plugins in kube-scheduler's order, each with its score weight (0 where it does not
 /// score). Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 pub fn defaults() -> Vec<(Arc<dyn Plugin>, i64)> {
-    let made = REGISTRY.iter().map(|(name, make)| {
-        let weight = config::known(name).and_then(|known| known.default_weight);
-        (make(None), weight.unwrap_or(0).into())
+    let made = REGISTRY.iter().filter_map(|(name, make)| {
+        let weight = config::known(name)?.default_weight?;
+        Some((make(None), weight.into()))
     });
     made.collect()
 }

@@ -209,8 +209,9 @@ impl SchedulingQueue {
         // A member that listens is filed under its rejectors.
         self.leave_gang(key);
         match self.pods.get_mut(&key) {
-            Some(pod) if pod.state != State::Unschedulable => std::mem::take(&mut pod.rejectors),
-            Some(pod) => pod.rejectors,
+            // It is filed under them.
+            Some(pod) if pod.state == State::Unschedulable || pod.listens => pod.rejectors,
+            Some(pod) => std::mem::take(&mut pod.rejectors),
             None => PluginSet::default(),
         }
     }
@@ -265,6 +266,16 @@ impl SchedulingQueue {
         self.counters
             .incoming(Place::Backoff, Cause::ScheduleAttemptFailure);
         self.enter(key, State::ErrorBackoff(until));
+    }
+
+    /// What a pod or gang waited for that failed is over: it is tried again without waiting.
+    pub fn retry(&mut self, key: PodKey) {
+        let failed =
+            (self.pods.get(&key)).filter(|pod| matches!(pod.state, State::ErrorBackoff(_)));
+        if let Some(timestamp) = failed.map(|pod| pod.timestamp) {
+            self.leave(key);
+            self.activate(key, Cause::BackoffComplete, timestamp);
+        }
     }
 
     // === Waking ===

@@ -14,6 +14,7 @@ mod watch;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use scheduler::Scheduler;
 
 use crate::config::{LeaderElection, RateLimit};
-use crate::framework::Profile;
+use crate::framework::{Profile, Verdict};
 use crate::queue::Backoff;
 
 /// What to run.
@@ -41,6 +42,33 @@ pub struct Options {
     pub rate_limit: Option<RateLimit>,
     /// The configuration in force, as `/configz` shows it.
     pub shown_config: serde_json::Value,
+    /// The way in which Permit plugins speak of pods that they let wait. Whoever has such plugins
+    /// makes it first, gives each a clone, and sets it here.
+    pub permits: Permits,
+}
+
+/// Speaks to a scheduler about pods that a Permit plugin lets wait. Clones speak to the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Permits(Arc<mailbox::Mailbox>);
+
+impl Permits {
+    /// The pod with this uid may be bound as far as the plugin of this name is concerned.
+    pub fn allow(&self, uid: &str, plugin: &str) {
+        self.speak(uid, plugin, None);
+    }
+
+    /// It may not, for this reason, and gives back its room.
+    pub fn reject(&self, uid: &str, plugin: &str, reason: &str) {
+        self.speak(uid, plugin, Some(reason.to_owned()));
+    }
+
+    fn speak(&self, uid: &str, plugin: &str, refusal: Option<String>) {
+        self.0.verdict(Verdict {
+            uid: uid.into(),
+            plugin: plugin.into(),
+            refusal,
+        });
+    }
 }
 
 impl Options {
@@ -54,6 +82,7 @@ impl Options {
             leader_election: None,
             rate_limit: None,
             shown_config: serde_json::Value::Null,
+            permits: Permits::default(),
         }
     }
 }

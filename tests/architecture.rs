@@ -12,8 +12,8 @@ const ROOMS: &[&str] = &[
     "runtime",
     "simulator",
     "engine",
-    "queue",
     "gang",
+    "queue",
     "preemption",
     "plugins",
     "framework",
@@ -28,8 +28,8 @@ const FOR_ALL: &[&str] = &["config", "telemetry"];
 /// The rooms that decide: they are told the time, do no IO, and roll no dice.
 const DECIDING: &[&str] = &[
     "engine",
-    "queue",
     "gang",
+    "queue",
     "preemption",
     "plugins",
     "framework",

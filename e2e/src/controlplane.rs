@@ -290,12 +290,15 @@ impl ControlPlane {
             // There is no service network here whose addresses could be reconciled.
             "--endpoint-reconciler-type=none".to_owned(),
         ];
-        // New nodes would be tainted as not ready until a controller sees their conditions, and pods be refused until
-        // a controller has made their service account.
+        // New nodes would be tainted as not ready until a controller sees their conditions, pods be refused until a
+        // controller has made their service account, and deleted claims, volumes and pod groups be kept until a
+        // controller lets them go.
         args.push(if self.options.controller_manager {
             "--disable-admission-plugins=TaintNodesByCondition".to_owned()
         } else {
-            "--disable-admission-plugins=TaintNodesByCondition,ServiceAccount".to_owned()
+            "--disable-admission-plugins=TaintNodesByCondition,ServiceAccount,StorageObjectInUseProtection,\
+             PodGroupProtection"
+                .to_owned()
         });
         if self.options.load {
             args.push("--max-requests-inflight=3000".to_owned());

@@ -51,6 +51,11 @@ impl Cluster {
         Self::with(Lease::take_with(options).await?)
     }
 
+    /// An empty cluster that has PodGroups of Kubernetes, of scheduler-plugins and of Volcano.
+    pub async fn with_pod_groups() -> Result<Self> {
+        Self::with(Lease::take_with_pod_groups().await?)
+    }
+
     /// Two empty clusters, to do the same in both.
     pub async fn pair() -> Result<[Self; 2]> {
         let [one, other] = Lease::take_pair().await?;

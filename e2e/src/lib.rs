@@ -6,6 +6,7 @@ pub mod controlplane;
 pub mod harness;
 pub mod load;
 pub mod objects;
+pub mod pod_groups;
 pub mod pool;
 pub mod progress;
 pub mod random;

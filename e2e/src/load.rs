@@ -7,6 +7,7 @@
 pub mod connection;
 pub mod contender;
 pub mod fleet;
+pub mod gangs;
 pub mod histogram;
 pub mod kinds;
 pub mod null;
@@ -50,10 +51,13 @@ pub async fn run(plan: &Plan, progress: &mut Progress, sections: &mut Vec<Sectio
     for nodes in &plan.nodes {
         // Each size begins on a control plane without a past.
         progress.step("starting etcd and kube-apiserver");
-        let options = Options {
+        let mut options = Options {
             load: true,
             ..Options::default()
         };
+        if plan.has_gangs() {
+            options = options.with_pod_groups();
+        }
         let control_plane = ControlPlane::start(options).await?;
         failed += run_on(&control_plane, *nodes, plan, progress, sections).await?;
         control_plane.stop().await?;
@@ -76,11 +80,14 @@ async fn run_on(
     let server = Server::new(&control_plane.config())?;
     let mut fleet = Fleet::open(&server, plan.clients).await?;
     fleet.create_namespace().await?;
-    fleet.create_nodes(nodes, progress).await?;
+    fleet
+        .create_nodes(nodes, plan.has_gangs(), progress)
+        .await?;
     let mut stage = Stage {
         control_plane,
         server,
         fleet,
+        nodes,
         plan,
         progress,
         started: 0,
@@ -94,7 +101,7 @@ async fn run_on(
     for kind in &plan.kinds {
         sections.push(Section {
             nodes,
-            kind: kind.name,
+            kind,
             rounds: Vec::new(),
         });
         for round in 1..=plan.rounds {

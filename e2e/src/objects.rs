@@ -212,6 +212,13 @@ impl PodBuilder {
         self
     }
 
+    /// Mounts what this claim is bound to.
+    pub fn claim(mut self, name: &str) -> Self {
+        let volume = json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+        push(&mut self.0["spec"]["volumes"], volume);
+        self
+    }
+
     /// Puts the pod on a node, past every scheduler.
     pub fn on(self, node: &str) -> Self {
         self.spec("nodeName", json!(node))
@@ -243,6 +250,46 @@ impl PodBuilder {
     pub fn build(self) -> Result<Pod> {
         serde_json::from_value(self.0).context("this is no pod")
     }
+}
+
+/// A claim of the namespace `default` that is bound to a volume, as the controller leaves it.
+pub fn bound_claim(name: &str, volume: &str, mode: &str) -> Value {
+    let mut claim = unbound_claim(name, "", mode);
+    claim["metadata"]["annotations"] = json!({"pv.kubernetes.io/bind-completed": "yes"});
+    claim["spec"]["volumeName"] = json!(volume);
+    claim
+}
+
+/// A claim of the namespace `default` that is not bound yet.
+pub fn unbound_claim(name: &str, class: &str, mode: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "accessModes": [mode], "storageClassName": class,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    })
+}
+
+/// A volume that can be reached from nodes with these labels, given as in [`required_node_affinity`]; from all without.
+pub fn volume(name: &str, expressions: &[(&str, &str, &[&str])]) -> Value {
+    let mut volume = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "labels": {}},
+        "spec": {
+            "accessModes": ["ReadWriteMany"], "capacity": {"storage": "1Gi"},
+            "nfs": {"server": "files.example", "path": "/"},
+        },
+    });
+    if !expressions.is_empty() {
+        let affinity = required_node_affinity(expressions);
+        let required = &affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        volume["spec"]["nodeAffinity"] = json!({"required": required});
+    }
+    volume
 }
 
 /// Required node affinity with one term of match expressions, given as (key, operator, values).

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::pod_groups::{self, PodGroupApi};
 use crate::{ControlPlane, Options};
 
 /// As many control planes run at once as a small machine can carry.
@@ -39,6 +40,52 @@ pub async fn permit() -> Result<SemaphorePermit<'static>> {
 
 static PERMITS: Semaphore = Semaphore::const_new(SIZE);
 static IDLE: Mutex<Vec<ControlPlane>> = Mutex::new(Vec::new());
+
+/// What the control planes that are used again and again have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Equipment {
+    /// What every cluster has.
+    Plain,
+    /// PodGroups of three APIs.
+    PodGroups,
+}
+
+impl Equipment {
+    fn of(control_plane: &ControlPlane) -> Self {
+        match control_plane.options().feature_gates {
+            None => Self::Plain,
+            Some(_) => Self::PodGroups,
+        }
+    }
+
+    /// One that waits for its next test. When there are only others, one of them ends to make room.
+    fn idle(self) -> Option<ControlPlane> {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = |control_plane: &ControlPlane| Self::of(control_plane) == self;
+        match idle.iter().position(fitting) {
+            Some(place) => Some(idle.swap_remove(place)),
+            None => {
+                idle.pop();
+                None
+            }
+        }
+    }
+
+    async fn start(self) -> Result<ControlPlane> {
+        let mut options = Options::default();
+        if self == Self::PodGroups {
+            options = options.with_pod_groups();
+        }
+        let control_plane = ControlPlane::start(options).await?;
+        if self == Self::PodGroups {
+            for api in PodGroupApi::CUSTOM {
+                api.install(&control_plane)?;
+                api.wait_until_served(&control_plane.client()?).await?;
+            }
+        }
+        Ok(control_plane)
+    }
+}
 
 /// A control plane with nothing in it, for one test. It can be used by the next test when this value is dropped.
 #[derive(Debug)]
@@ -75,18 +122,27 @@ impl Lease {
         let mut both = PERMITS.acquire_many(2).await?;
         let one = both.split(1).context("there are two permits")?;
         Ok([
-            Self::prepare(one, true).await?,
-            Self::prepare(both, true).await?,
+            Self::prepare(one, Equipment::Plain, true).await?,
+            Self::prepare(both, Equipment::Plain, true).await?,
         ])
     }
 
-    async fn acquire(reusable: bool) -> Result<Self> {
-        Self::prepare(PERMITS.acquire().await?, reusable).await
+    /// Like [`Lease::take`], of one that has PodGroups of Kubernetes, of scheduler-plugins and of Volcano.
+    pub async fn take_with_pod_groups() -> Result<Self> {
+        Self::prepare(PERMITS.acquire().await?, Equipment::PodGroups, true).await
     }
 
-    async fn prepare(permit: SemaphorePermit<'static>, reusable: bool) -> Result<Self> {
+    async fn acquire(reusable: bool) -> Result<Self> {
+        Self::prepare(PERMITS.acquire().await?, Equipment::Plain, reusable).await
+    }
+
+    async fn prepare(
+        permit: SemaphorePermit<'static>,
+        equipment: Equipment,
+        reusable: bool,
+    ) -> Result<Self> {
         // Tests that failed have left their objects too, so a control plane is emptied by whoever takes it.
-        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = equipment.idle();
         let control_plane = match idle {
             Some(control_plane) => {
                 empty(&control_plane.client()?)
@@ -94,7 +150,7 @@ impl Lease {
                     .context("cannot empty the control plane of an earlier test")?;
                 control_plane
             }
-            None => ControlPlane::start(Options::default()).await?,
+            None => equipment.start().await?,
         };
         Ok(Self {
             control_plane: Some(control_plane),
@@ -147,6 +203,7 @@ pub async fn empty(client: &Client) -> Result<()> {
         .filter(|name| *name != "default" && !name.starts_with("kube-"));
     try_join_all(extra.map(|name| remove_namespace(client, name))).await?;
 
+    pod_groups::delete_all(client).await?;
     delete_all::<Node>(&Api::all(client.clone())).await?;
     delete_all::<PersistentVolume>(&Api::all(client.clone())).await?;
     delete_all::<StorageClass>(&Api::all(client.clone())).await?;

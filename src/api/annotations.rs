@@ -1,12 +1,11 @@
 //! The annotations that are read, and no others: some tools keep whole objects in one.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Annotations of pods and pod groups that say something about gangs.
+/// The keys of these annotations.
 pub mod annotation {
     /// Volcano: the pod's group.
     pub const VOLCANO_GROUP: &str = "scheduling.k8s.io/group-name";
@@ -22,6 +21,10 @@ pub mod annotation {
     pub const REQUIRED_TOPOLOGY: &str = "gang.berth.dev/required-topology";
     /// Node labels in one value of which the whole gang should be, the narrowest first, with commas.
     pub const PREFERRED_TOPOLOGY: &str = "gang.berth.dev/preferred-topology";
+    /// A claim: it was bound, and by whom is no matter.
+    pub const CLAIM_BOUND: &str = "pv.kubernetes.io/bind-completed";
+    /// A claim: its storage class, as it was written before there was a field for it.
+    pub const CLAIM_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
     /// All of them.
     pub(super) const READ: &[&str] = &[
@@ -32,6 +35,8 @@ pub mod annotation {
         KOORDINATOR_MIN,
         REQUIRED_TOPOLOGY,
         PREFERRED_TOPOLOGY,
+        CLAIM_BOUND,
+        CLAIM_CLASS,
     ];
 }
 
@@ -76,9 +81,9 @@ impl<'de> Visitor<'de> for Wanted {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Annotations, M::Error> {
         let mut held = Vec::new();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match annotation::READ.iter().find(|wanted| **wanted == key) {
-                Some(&key) => held.push((key, map.next_value()?)),
+        while let Some(Key(key)) = map.next_key()? {
+            match key {
+                Some(key) => held.push((key, map.next_value()?)),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -87,3 +92,28 @@ impl<'de> Visitor<'de> for Wanted {
         Ok(Annotations(held))
     }
 }
+
+/// The key of an annotation, if it is one that is read; nothing is kept of any other.
+struct Key(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the key of an annotation")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key, E> {
+                let mut read = annotation::READ.iter();
+                Ok(Key(read.find(|wanted| **wanted == text).copied()))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ pub struct OwnerReference {
     pub kind: Box<str>,
     /// Name.
     pub name: Box<str>,
+    /// Uid.
+    pub uid: Box<str>,
     /// Whether it is the one that manages the object.
     pub controller: Option<bool>,
 }

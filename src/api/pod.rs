@@ -313,8 +313,10 @@ pub struct TopologySpreadConstraint {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Volume {
+    /// Its name within the pod.
+    pub name: Box<str>,
     /// A claim.
-    pub persistent_volume_claim: Present,
+    pub persistent_volume_claim: Option<ClaimVolume>,
     /// A claim made for the pod.
     pub ephemeral: Present,
     /// A disk that only one node may hold.
@@ -327,6 +329,14 @@ pub struct Volume {
     pub rbd: Present,
     /// An image mounted as a volume.
     pub image: Option<ImageVolume>,
+}
+
+/// A volume that is what a claim is bound to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimVolume {
+    /// The name of the claim.
+    pub claim_name: Box<str>,
 }
 
 /// An image volume.

@@ -58,10 +58,11 @@ pub struct SchedulingPolicy {
 }
 
 /// Pods that are placed together.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct GangPolicy {
-    /// How many must run together.
+    /// How many must run together. There is no default: pods of a version that calls it otherwise
+    /// must not be placed one by one.
     pub min_count: i64,
 }
 
@@ -124,4 +125,10 @@ pub struct GroupCondition {
     pub message: Box<str>,
     /// The generation of the object that it is about.
     pub observed_generation: Option<i64>,
+    /// When the status of the condition changed last; Go writes null for never.
+    #[serde(deserialize_with = "or_default")]
+    pub last_transition_time: Box<str>,
 }
+
+#[cfg(test)]
+mod tests;

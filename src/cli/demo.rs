@@ -15,7 +15,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, terminal};
 use crate::plugins;
-use crate::queue::Backoff;
 use crate::runtime::{Options, Scheduler};
 use crate::simulator::Config;
 use crate::simulator::http::Server;
@@ -146,13 +145,9 @@ async fn fill(
     let scheduler = unless_stopped(stop.as_mut(), async {
         cluster::create(&client, arguments.nodes).await?;
         let options = Options {
-            client_config: config,
-            profiles: vec![plugins::default_profile(SCHEDULER)],
-            backoff: Backoff::default(),
             http_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            leader_election: None,
-            rate_limit: None,
             shown_config: json!({}),
+            ..Options::new(config, vec![plugins::default_profile(SCHEDULER)])
         };
         let started = Scheduler::start(options).await;
         started.context("cannot start the scheduler")

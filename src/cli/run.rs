@@ -86,13 +86,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         let leader_election = settings.election().clone();
         let rate_limit = settings.rate_limit();
         let options = Options {
-            client_config,
-            profiles: settings.profiles,
             backoff: settings.backoff,
             http_address,
             shown_config: settings.shown,
             leader_election: Some(leader_election),
             rate_limit,
+            ..Options::new(client_config, settings.profiles)
         };
         runtime::run(options).await.map_err(ended)
     });

@@ -26,6 +26,8 @@ pub enum Args {
     DefaultPreemption(DefaultPreemptionArgs),
     /// Of DynamicResources.
     DynamicResources(DynamicResourcesArgs),
+    /// Of GangScheduling.
+    GangScheduling(GangSchedulingArgs),
     /// Of InterPodAffinity.
     InterPodAffinity(InterPodAffinityArgs),
     /// Of NodeAffinity.
@@ -60,6 +62,16 @@ pub struct DynamicResourcesArgs {
     pub filter_timeout: Nanoseconds,
     /// How long to wait until devices are ready.
     pub binding_timeout: Nanoseconds,
+}
+
+/// Arguments of GangScheduling, which kube-scheduler does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GangSchedulingArgs {
+    /// Whether a gang that has waited for too long is served before others.
+    pub head_of_line_reservation: bool,
+    /// What is too long.
+    pub head_of_line_patience: Nanoseconds,
 }
 
 /// Arguments of InterPodAffinity.

@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
 }
 
 /// Writes nanoseconds as Go does: `10m0s`, `1.5s`, `250ms`.
-pub(super) fn format(nanoseconds: i64) -> String {
+pub fn format(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let all = nanoseconds.unsigned_abs();
     let with_fraction = |whole: u64, size: u64, unit: &str| {

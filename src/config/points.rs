@@ -203,6 +203,8 @@ pub const KNOWN_PLUGINS: &[KnownPlugin] = &[
         None,
     ),
     plugin("PodGroupPodsCount", &[Point::PlacementScore], None),
+    // Berth's own, and off unless a profile enables it.
+    plugin("ExtendedResourceAvoidance", &[Point::Score], None),
 ];
 
 /// The plugin of that name.

@@ -117,5 +117,5 @@ fn the_example_is_right() {
     let names: Vec<_> = (loaded.config.profiles.iter())
         .map(|profile| profile.scheduler_name.as_str())
         .collect();
-    assert_eq!(names, ["default-scheduler", "gpu-packing", "research"]);
+    assert_eq!(names, ["default-scheduler", "gpu", "research"]);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, ObjectEvent, ProfileState};
-use crate::cluster::{Cluster, NodeId, PlacedId};
+use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
 use crate::model::{PodShape, Time};
 use crate::preemption::{self, Preemptor, Verdict};
@@ -19,7 +19,7 @@ impl Engine {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
-        let (profile, class) = (pod.profile, pod.class);
+        let (profile, class, peers) = (pod.profile, pod.class, pod.peers);
         if pod.terminating {
             self.skip_terminating(key, now);
             return;
@@ -28,14 +28,19 @@ impl Engine {
             self.failed(key, now, started, Failure::no_nodes());
             return;
         }
+        if let Some(text) = self.pod_behind_head(key) {
+            let failure = Failure::rejected(text, PluginSet::default());
+            self.failed(key, now, started, failure);
+            return;
+        }
         let Some((_, shape)) = self.classes.get(class) else {
             return;
         };
-        self.cluster.prepare(pod.peers);
+        self.cluster.prepare(peers);
         let shape = Arc::clone(shape);
         let incoming = Incoming {
             shape: &shape,
-            peers: pod.peers,
+            peers,
         };
         let mut evaluation = self.classes.lend(class);
         let choice = self.place(key, profile, incoming, &mut evaluation);
@@ -142,25 +147,30 @@ impl Engine {
         Ok(choice)
     }
 
-    /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object.
+    /// Assumes the pod on its node and lets the bind leave, unless Reserve or Permit object or let it
+    /// wait.
     fn commit(&mut self, key: PodKey, shape: &PodShape, choice: Choice, now: Time, started: f64) {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
         let state = &self.profiles[pod.profile];
-        let permitted = (state.profile).reserve_and_permit(shape, choice.node, &self.cluster);
-        if let Err((plugins, reason)) = permitted {
-            let mut counts = ReasonCounts::default();
-            counts.add(reason.into(), 1);
-            let reasons = counts.text().unwrap_or_default();
-            let message = format!("0/1 nodes are available: {reasons}.");
-            let failure = Failure {
-                clear_nomination: true,
-                ..Failure::rejected(message, plugins)
-            };
-            self.failed(key, now, started, failure);
-            return;
-        }
+        let permitted =
+            (state.profile).reserve_and_permit(&pod.reference, shape, choice.node, &self.cluster);
+        let waits = match permitted {
+            Ok(waits) => waits,
+            Err((plugins, reason)) => {
+                let mut counts = ReasonCounts::default();
+                counts.add(reason.into(), 1);
+                let reasons = counts.text().unwrap_or_default();
+                let message = format!("0/1 nodes are available: {reasons}.");
+                let failure = Failure {
+                    clear_nomination: true,
+                    ..Failure::rejected(message, plugins)
+                };
+                self.failed(key, now, started, failure);
+                return;
+            }
+        };
         let placed = self.cluster.assume(
             &pod.reference,
             pod.priority,
@@ -168,7 +178,11 @@ impl Engine {
             pod.peers,
             choice.node,
         );
-        self.send_bind(key, choice.node, placed, started);
+        if waits.is_empty() {
+            self.send_bind(key, choice.node, placed, started);
+        } else {
+            self.await_permission(key, (choice.node, placed), &waits, started, now);
+        }
     }
 
     /// Lets the bind of an assumed pod leave.

@@ -1,6 +1,7 @@
 //! Gangs as the engine treats them: what changes about them, and when they are tried.
 
 mod cycle;
+mod head;
 mod tell;
 mod words;
 
@@ -27,6 +28,8 @@ pub(super) struct GangBook {
     due: BTreeSet<(Time, GangId)>,
     /// Gangs that wait for a node in the right domain.
     pub(super) by_topology: BTreeSet<GangId>,
+    /// The gang that is served before others.
+    head: Option<head::Head>,
 }
 
 /// What is kept of a gang.
@@ -36,6 +39,8 @@ struct Page {
     since: Option<Time>,
     /// Whether it was said that it waits for too long.
     overdue: bool,
+    /// Whether it can never fit the nodes as they are.
+    hopeless: bool,
     /// See [`crate::gang::Refused::room`].
     room: Option<usize>,
     /// What it asked for when it was refused.
@@ -156,7 +161,7 @@ impl Engine {
         profile: usize,
         membership: Option<&'a Membership>,
     ) -> Option<&'a Membership> {
-        membership.filter(|_| self.profiles[profile].profile.gangs)
+        membership.filter(|_| self.profiles[profile].profile.gangs.is_some())
     }
 
     /// A pod belongs to a group. Answers the group's key in the queue; what follows for the group
@@ -366,6 +371,7 @@ impl Engine {
             page.since = None;
             page.overdue = false;
             page.refusal = None;
+            page.hopeless = false;
         }
         if !ready || !waits {
             self.queue.remove(unit);
@@ -373,13 +379,24 @@ impl Engine {
         }
         self.gangs.tell_at(id, now + SETTLE);
         self.gangs.release(id);
+        if self.gangs.head.as_ref().is_some_and(|head| head.gang == id) {
+            self.find_head(now);
+        }
     }
 
-    /// It is to be told of when it has waited for too long.
-    fn watch_for_timeout(&mut self, id: GangId, timeout: Duration) {
+    /// It is to be looked at again when it has waited for too long.
+    fn watch_for_timeout(&mut self, id: GangId, timeout: Duration, now: Time) {
+        let patience = self.patience_with(id);
         let page = self.gangs.page(id);
-        if let Some(since) = page.since.filter(|_| !page.overdue) {
-            self.gangs.tell_at(id, since + timeout);
+        let Some(since) = page.since else {
+            return;
+        };
+        let overdue = (!page.overdue).then_some(since + timeout);
+        let head = patience.map(|patience| since + patience);
+        for time in [overdue, head].into_iter().flatten() {
+            if time > now {
+                self.gangs.tell_at(id, time);
+            }
         }
     }
 

@@ -34,6 +34,11 @@ impl Engine {
         let Some(binding) = self.pods.get_mut(&key).and_then(|pod| pod.binding.take()) else {
             return;
         };
+        if outcome != Outcome::Done
+            && let Some(node) = self.cluster.node_id(&binding.node)
+        {
+            self.unreserve(key, node);
+        }
         match outcome {
             Outcome::Done => self.bound(key, &binding, now),
             Outcome::Failed(text) if !binding.gone => {
@@ -108,7 +113,7 @@ impl Engine {
     }
 
     /// Takes back an assumption, unless the watch has confirmed it meanwhile.
-    fn forget(&mut self, placed: PlacedId, now: Time) {
+    pub(super) fn forget(&mut self, placed: PlacedId, now: Time) {
         if self
             .cluster
             .placed(placed)

@@ -12,7 +12,9 @@ mod histories;
 mod nominations;
 mod outcomes;
 mod owners;
+mod permits;
 mod server;
+mod volumes;
 mod waking;
 mod wild;
 mod words;
@@ -84,7 +86,8 @@ impl Engine {
             assert_eq!(queued.class, pod.class);
             let binding = pod.binding.is_some();
             let in_flight = queued.state == crate::queue::State::InFlight;
-            assert_eq!(in_flight, binding, "{}", pod.reference);
+            let placed = binding || pod.permission.is_some();
+            assert_eq!(in_flight, placed, "{}", pod.reference);
             assert!(self.classes.get(pod.class).is_some());
         }
     }

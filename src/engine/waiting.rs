@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::permits::Permission;
 use super::waking::EndedNomination;
 use crate::cluster::{PeerId, PlacedId};
 use crate::model::{Membership, PlacedPod, PodCondition, PodRef};
@@ -24,6 +25,8 @@ pub(super) struct Waiting {
     pub(super) placed: PlacedPod,
     /// A hash of the uid, which decides between equal scores.
     pub(super) hash: u64,
+    /// What it waits for before its bind may leave.
+    pub(super) permission: Option<Permission>,
     /// The bind that is under way.
     pub(super) binding: Option<Binding>,
 }

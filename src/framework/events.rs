@@ -3,7 +3,7 @@
 
 use super::Incoming;
 use crate::cluster::{NodeId, PeerId, PlacedRecord, SelectorId};
-use crate::model::{NodeModel, PlacedPod};
+use crate::model::{NodeModel, PersistentVolume, PlacedPod, StorageClass};
 
 /// The kinds of events that plugins register for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +32,16 @@ pub enum EventKind {
     AssignedPodUpdate,
     /// Pods are meant by other selectors now, because their namespace has other labels.
     Namespace,
+    /// A claim was added.
+    ClaimAdd,
+    /// A claim changed.
+    ClaimUpdate,
+    /// A volume that claims are bound to was added.
+    VolumeAdd,
+    /// Such a volume changed.
+    VolumeUpdate,
+    /// A storage class was added.
+    StorageClassAdd,
     /// The waiting pod's labels changed.
     TargetPodLabel,
     /// The waiting pod itself has more tolerations.
@@ -61,6 +71,11 @@ impl EventKind {
         Self::AssignedPodScaleDown,
         Self::AssignedPodUpdate,
         Self::Namespace,
+        Self::ClaimAdd,
+        Self::ClaimUpdate,
+        Self::VolumeAdd,
+        Self::VolumeUpdate,
+        Self::StorageClassAdd,
         Self::TargetPodLabel,
         Self::TargetPodToleration,
         Self::TargetPodScaleDown,
@@ -84,6 +99,11 @@ impl EventKind {
             Self::AssignedPodScaleDown => "AssignedPodUpdatePodScaleDown",
             Self::AssignedPodUpdate => "AssignedPodUpdate",
             Self::Namespace => "NamespaceUpdate",
+            Self::ClaimAdd => "PersistentVolumeClaimAdd",
+            Self::ClaimUpdate => "PersistentVolumeClaimUpdate",
+            Self::VolumeAdd => "PersistentVolumeAdd",
+            Self::VolumeUpdate => "PersistentVolumeUpdate",
+            Self::StorageClassAdd => "storage.k8s.io/StorageClassAdd",
             Self::TargetPodLabel => "TargetPodUpdatePodLabel",
             Self::TargetPodToleration => "TargetPodUpdatePodToleration",
             Self::TargetPodScaleDown => "TargetPodUpdatePodScaleDown",
@@ -165,6 +185,12 @@ pub enum ClusterEvent<'a> {
     AssignedPodDelete(AssignedPod<'a>),
     /// These selectors mean these pods now, or mean them no more.
     Namespace(&'a [(SelectorId, PeerId)]),
+    /// The claim of this namespace and name was added, or changed, as the kind says.
+    Claim(EventKind, &'a str, &'a str),
+    /// The volume of this name was added, or changed: before and after.
+    Volume(&'a str, Option<&'a PersistentVolume>, &'a PersistentVolume),
+    /// The storage class of this name was added.
+    StorageClassAdd(&'a str, StorageClass),
     /// The waiting pod itself changed in the way that the kind says: what it was before.
     TargetPod(EventKind, Incoming<'a>),
 }
@@ -176,11 +202,15 @@ impl ClusterEvent<'_> {
             Self::NodeAdd(_) => EventKind::NodeAdd,
             Self::NodeUpdate(kind, ..)
             | Self::AssignedPodUpdate(kind, ..)
+            | Self::Claim(kind, ..)
             | Self::TargetPod(kind, _) => *kind,
             Self::NodeDelete(_) => EventKind::NodeDelete,
             Self::AssignedPodAdd(_) => EventKind::AssignedPodAdd,
             Self::AssignedPodDelete(_) => EventKind::AssignedPodDelete,
             Self::Namespace(_) => EventKind::Namespace,
+            Self::Volume(_, None, _) => EventKind::VolumeAdd,
+            Self::Volume(_, Some(_), _) => EventKind::VolumeUpdate,
+            Self::StorageClassAdd(..) => EventKind::StorageClassAdd,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The extension points, over sets of nodes.
 
-use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE, Topic};
+use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE, Permit, Topic};
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::model::{PodShape, WaitingPod};
 
@@ -29,7 +29,7 @@ pub trait Plugin: Send + Sync {
         None
     }
 
-    /// Takes out nodes because of pods elsewhere.
+    /// Takes out nodes because of pods or volumes elsewhere.
     fn peer_filter(&self) -> Option<&dyn PeerFilter> {
         None
     }
@@ -194,7 +194,7 @@ pub trait Score {
     }
 }
 
-/// Takes out nodes because of pods elsewhere; asked anew for every decision.
+/// Takes out nodes because of pods or volumes elsewhere; asked anew for every decision.
 pub trait PeerFilter {
     /// What it says before any node is filtered.
     fn pre_filter(&self, pod: Incoming<'_>, cluster: &Cluster) -> PreFilterAnswer;
@@ -237,19 +237,4 @@ pub trait Reserve: Send + Sync {
 
     /// Gives it back. Also called for a reservation that failed; must bear being called twice.
     fn unreserve(&self, pod: &PodShape, node: NodeId, cluster: &Cluster);
-}
-
-/// What Permit says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PermitAnswer {
-    /// Bind it.
-    Allow,
-    /// Do not, for this reason.
-    Reject(String),
-}
-
-/// Has the last word before the decision leaves.
-pub trait Permit: Send + Sync {
-    /// What it says.
-    fn permit(&self, pod: &PodShape, node: NodeId, cluster: &Cluster) -> PermitAnswer;
 }

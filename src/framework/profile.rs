@@ -3,10 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Diagnosis, EventSet, Incoming, PermitAnswer, Plugin, PreFilterAnswer, Topic};
+use super::{
+    Diagnosis, EventSet, Incoming, PermitAnswer, PermitWait, Plugin, PreFilterAnswer, Topic,
+};
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
-use crate::model::PodShape;
+use crate::model::{PodRef, PodShape};
 
 /// A plugin's place in its profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,8 +82,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// What is done when no node was found.
     pub post_filter: PostFilter,
-    /// Whether pods of a group are placed together (GangScheduling); else as if each were alone.
-    pub gangs: bool,
+    /// How pods of a group are placed together (GangScheduling); None for each as if it were alone.
+    pub gangs: Option<GangPolicy>,
     plugins: Vec<Arc<dyn Plugin>>,
     pre_enqueues: Vec<PluginIndex>,
     pre_filters: Vec<PluginIndex>,
@@ -89,6 +92,22 @@ pub struct Profile {
     reserves: Vec<PluginIndex>,
     permits: Vec<PluginIndex>,
     events: Vec<EventSet>,
+}
+
+/// How gangs get their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GangPolicy {
+    /// After so long a gang that waits is served before all that is not of a higher priority and
+    /// asks for the same devices; None for never.
+    pub patience: Option<Duration>,
+}
+
+impl Default for GangPolicy {
+    fn default() -> Self {
+        Self {
+            patience: Some(Duration::from_secs(5 * 60)),
+        }
+    }
 }
 
 /// What is done when no node was found.
@@ -175,7 +194,7 @@ impl Profile {
         Self {
             name: name.into(),
             post_filter: PostFilter::default(),
-            gangs: true,
+            gangs: Some(GangPolicy::default()),
             plugins: Vec::new(),
             pre_enqueues: Vec::new(),
             pre_filters: Vec::new(),
@@ -393,27 +412,34 @@ impl Profile {
         limits
     }
 
-    /// Asks Reserve and Permit; what was reserved is given back when one of them refuses.
+    /// Asks Reserve and Permit; what was reserved is given back when one of them refuses. Answers
+    /// the plugins that let the pod wait.
     ///
     /// # Errors
     ///
     /// Who refused, and why.
     pub fn reserve_and_permit(
         &self,
+        reference: &PodRef,
         pod: &PodShape,
         node: NodeId,
         cluster: &Cluster,
-    ) -> Result<(), (PluginSet, String)> {
+    ) -> Result<Vec<PermitWait>, (PluginSet, String)> {
+        let mut waits = Vec::new();
         let refused = self.reserve(pod, node, cluster).or_else(|| {
-            self.permits().find_map(|(index, plugin)| {
-                match plugin.permit()?.permit(pod, node, cluster) {
+            self.permits().find_map(|(plugin, point)| {
+                match point.permit()?.permit(reference, pod, node, cluster) {
                     PermitAnswer::Allow => None,
-                    PermitAnswer::Reject(reason) => Some((index, reason)),
+                    PermitAnswer::Reject(reason) => Some((plugin, reason)),
+                    PermitAnswer::Wait(limit) => {
+                        waits.push(PermitWait { plugin, limit });
+                        None
+                    }
                 }
             })
         });
         let Some((index, reason)) = refused else {
-            return Ok(());
+            return Ok(waits);
         };
         self.unreserve(pod, node, cluster);
         let mut plugins = PluginSet::default();

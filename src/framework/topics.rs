@@ -21,6 +21,10 @@ pub enum Topic {
     KeptOff(u64),
     /// So does one that can mean pods with any labels.
     AnyKeptOff,
+    /// This claim changed, or a pod that used it went.
+    Claim(u64),
+    /// This volume changed.
+    Volume(u64),
 }
 
 fn hash(value: impl std::hash::Hash) -> u64 {
@@ -38,6 +42,16 @@ impl Topic {
         Self::KeptOff(hash((key, value)))
     }
 
+    /// What happens to this claim.
+    pub fn claim(namespace: &str, name: &str) -> Self {
+        Self::Claim(hash((namespace, name)))
+    }
+
+    /// Changes of this volume.
+    pub fn volume(name: &str) -> Self {
+        Self::Volume(hash(name))
+    }
+
     /// The topics of an event, each once.
     pub(crate) fn of(event: &ClusterEvent<'_>, cluster: &Cluster) -> Vec<Self> {
         let mut topics = vec![Self::Kind(event.kind())];
@@ -49,8 +63,12 @@ impl Topic {
                 let left_behind = cluster.peers_bound_to(&node.name);
                 left_behind.for_each(|pod| about(pod, cluster, &mut topics));
             }
-            ClusterEvent::AssignedPodAdd(pod) | ClusterEvent::AssignedPodDelete(pod) => {
+            ClusterEvent::AssignedPodAdd(pod) => about(pod.peers, cluster, &mut topics),
+            ClusterEvent::AssignedPodDelete(pod) => {
                 about(pod.peers, cluster, &mut topics);
+                let namespace = &cluster.peers().class(pod.peers).spec().namespace;
+                let freed = pod.pod.claims.iter();
+                topics.extend(freed.map(|claim| Self::claim(namespace, claim)));
             }
             ClusterEvent::AssignedPodUpdate(_, old, new) if old.peers != new.peers => {
                 about(old.peers, cluster, &mut topics);
@@ -60,7 +78,10 @@ impl Topic {
                 topics.extend(changes.iter().map(|&(selector, _)| Self::Meant(selector)));
                 topics.push(Self::AnyKeptOff);
             }
+            ClusterEvent::Claim(_, namespace, name) => topics.push(Self::claim(namespace, name)),
+            ClusterEvent::Volume(name, ..) => topics.push(Self::volume(name)),
             ClusterEvent::NodeAdd(_)
+            | ClusterEvent::StorageClassAdd(..)
             | ClusterEvent::NodeUpdate(..)
             | ClusterEvent::AssignedPodUpdate(..)
             | ClusterEvent::TargetPod(..) => {}

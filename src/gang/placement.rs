@@ -17,7 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use domains::Domain;
 
 use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId, ResourceId};
-use crate::framework::{Choice, Evaluation, Incoming, Nominations, PluginSet, Profile};
+use crate::framework::{Choice, Evaluation, Incoming, Nominations, PermitWait, PluginSet, Profile};
 use crate::model::{GangTopology, PlacedPod, PodRef, PodShape, is_extended_resource};
 use crate::queue::PodKey;
 
@@ -90,7 +90,7 @@ pub struct Request<'a> {
 }
 
 /// A member that was placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// Its place in the list of candidates.
     pub candidate: usize,
@@ -98,6 +98,8 @@ pub struct Placed {
     pub choice: Choice,
     /// As what it counts there.
     pub placed: PlacedId,
+    /// The plugins whose permission it waits for.
+    pub waits: Vec<PermitWait>,
 }
 
 /// A member that no node took.
@@ -452,15 +454,19 @@ impl<'a, 'b> Planner<'a, 'b> {
         let first = |node: NodeId| free.map_or(0, |free| -free[node.index()]);
         let choice = (evaluation.choose_first_by(cluster, candidate.hash, first))
             .ok_or_else(|| refused(None, PluginSet::default()))?;
-        if let Err((plugins, reason)) =
-            profile.reserve_and_permit(&class.shape, choice.node, cluster)
-        {
-            self.rejectors.union(plugins);
-            return Err(Refusal {
-                nodes: 1,
-                ..refused(Some(format!("1 {reason}")), plugins)
-            });
-        }
+        let permitted =
+            profile.reserve_and_permit(candidate.reference, &class.shape, choice.node, cluster);
+        let waits = match permitted {
+            Ok(waits) => waits,
+            Err((plugins, reason)) => {
+                let refusal = Refusal {
+                    nodes: 1,
+                    ..refused(Some(format!("1 {reason}")), plugins)
+                };
+                self.rejectors.union(plugins);
+                return Err(refusal);
+            }
+        };
         let placed = cluster.assume(
             candidate.reference,
             candidate.priority,
@@ -472,6 +478,7 @@ impl<'a, 'b> Planner<'a, 'b> {
             candidate: index,
             choice,
             placed,
+            waits,
         })
     }
 

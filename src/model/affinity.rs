@@ -260,6 +260,18 @@ impl RequiredTerms {
         )
     }
 
+    /// Reads the node affinity of a volume. Upstream compares it with a node's labels alone, so that
+    /// no node has a name that it asks for. Source: component-helpers
+    /// `storage/volume.CheckNodeAffinity`.
+    pub fn of_volume(selector: &api::NodeSelector) -> Self {
+        let mut terms = Self::compile(selector);
+        for term in &mut terms.0 {
+            term.valid &= !term.names.iter().any(|name| name.equal);
+            term.names = Box::default();
+        }
+        terms
+    }
+
     /// Reads the configuration's form.
     pub fn configured(selector: &config::NodeSelector) -> Self {
         let terms = selector.terms.iter();

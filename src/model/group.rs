@@ -196,6 +196,9 @@ pub struct StoredGroupStatus {
     pub running: i64,
     /// The condition that tells whether it was placed.
     pub scheduled: Option<StoredCondition>,
+    /// The condition that tells what is wrong now: of Kubernetes' groups GangDegraded, of Volcano's
+    /// Unschedulable.
+    pub trouble: Option<StoredCondition>,
 }
 
 /// A stored condition of a group.
@@ -209,6 +212,8 @@ pub struct StoredCondition {
     pub message: Box<str>,
     /// The generation that it is about.
     pub observed_generation: Option<i64>,
+    /// When it changed last whether it is True.
+    pub since: Box<str>,
 }
 
 /// A number of pods as users write it: nothing, nonsense and less than one mean one.
@@ -242,14 +247,17 @@ impl PodGroup {
             .and_then(|seconds| u64::try_from(seconds).ok())
             .filter(|seconds| *seconds > 0)
             .map_or(DEFAULT_TIMEOUT, Duration::from_secs);
-        let scheduled = (group.status.conditions.iter())
-            .find(|condition| is_scheduled_condition(dialect, &condition.kind))
-            .map(|condition| StoredCondition {
+        let stored = |is_meant: fn(Dialect, &str) -> bool| {
+            let mut conditions = group.status.conditions.iter();
+            let condition = conditions.find(|condition| is_meant(dialect, &condition.kind))?;
+            Some(StoredCondition {
                 holds: &*condition.status == "True",
                 reason: condition.reason.clone(),
                 message: condition.message.clone(),
                 observed_generation: condition.observed_generation,
-            });
+                since: condition.last_transition_time.clone(),
+            })
+        };
         Self {
             reference: Arc::new(GroupRef {
                 dialect,
@@ -277,7 +285,8 @@ impl PodGroup {
             stored: StoredGroupStatus {
                 phase: group.status.phase.clone(),
                 running: group.status.running,
-                scheduled,
+                scheduled: stored(is_scheduled_condition),
+                trouble: stored(is_trouble_condition),
             },
         }
     }
@@ -289,6 +298,15 @@ fn is_scheduled_condition(dialect: Dialect, kind: &str) -> bool {
     match dialect {
         Dialect::Kubernetes => matches!(kind, "PodGroupInitiallyScheduled" | "PodGroupScheduled"),
         Dialect::Volcano => kind == "Scheduled",
+        _ => false,
+    }
+}
+
+/// The condition by which a dialect tells what is wrong.
+fn is_trouble_condition(dialect: Dialect, kind: &str) -> bool {
+    match dialect {
+        Dialect::Kubernetes => kind == "GangDegraded",
+        Dialect::Volcano => kind == "Unschedulable",
         _ => false,
     }
 }

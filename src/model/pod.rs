@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::requests::{CompileError, PodRequests};
+use super::volumes::named_claims;
 use super::{
-    LabelView, Membership, PodPeers, PreferredTerm, Requests, RequiredTerms, Requirement,
-    Toleration,
+    LabelView, Membership, PodClaims, PodPeers, PreferredTerm, Requests, RequiredTerms,
+    Requirement, Toleration,
 };
 use crate::api;
 
@@ -77,18 +78,6 @@ impl HostPort {
     }
 }
 
-/// What a pod may ask for and Berth cannot honour yet. Such a pod is refused, never placed as if
-/// it had not asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unsupported {
-    /// persistentVolumeClaim and ephemeral volumes.
-    VolumeClaims,
-    /// gcePersistentDisk, awsElasticBlockStore, iscsi and rbd volumes.
-    ExclusiveDisks,
-    /// Dynamic resource claims.
-    ResourceClaims,
-}
-
 /// What the plugins read of a pod that waits, but for those that look at other pods: two pods with
 /// equal shapes get the same answers, so what is computed for one holds for the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -113,8 +102,13 @@ pub struct PodShape {
     pub images: Box<[Box<str>]>,
     /// Features that the node must declare.
     pub declared_features: Box<[&'static str]>,
-    /// What keeps it from being placed by this version.
-    pub unsupported: Box<[Unsupported]>,
+    /// Claims; None for none.
+    pub claims: Option<Box<PodClaims>>,
+    /// Whether it has gcePersistentDisk, awsElasticBlockStore, iscsi or rbd volumes, which nodes
+    /// cannot share.
+    pub exclusive_disks: bool,
+    /// Whether it has dynamic resource claims.
+    pub resource_claims: bool,
 }
 
 impl PodShape {
@@ -143,6 +137,8 @@ pub struct PlacedPod {
     pub nonzero_memory: i64,
     /// Host ports.
     pub host_ports: Box<[HostPort]>,
+    /// The claims in its namespace that it names, each once; not those that are made for it.
+    pub claims: Box<[Box<str>]>,
 }
 
 /// The PodScheduled condition as stored.
@@ -216,6 +212,7 @@ impl CompiledPod {
             nonzero_cpu: requests.held_nonzero_cpu,
             nonzero_memory: requests.held_nonzero_memory,
             host_ports: host_ports.clone(),
+            claims: named_claims(pod),
         };
         let waiting = pod.spec.node_name.is_empty().then(|| WaitingPod {
             shape: shape(pod, requests.wanted, requests.scored, host_ports),
@@ -315,7 +312,9 @@ fn shape(
             .chain(volumes.map(|volume| normalized_image(&volume.reference)))
             .collect(),
         declared_features: declared_features(pod),
-        unsupported: unsupported(pod),
+        claims: PodClaims::compile(pod),
+        exclusive_disks: pod.spec.volumes.iter().any(is_exclusive),
+        resource_claims: !pod.spec.resource_claims.is_empty(),
     }
 }
 
@@ -360,28 +359,11 @@ fn normalized_image(name: &str) -> Box<str> {
     }
 }
 
-fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
-    let spec = &pod.spec;
-    let claim = |volume: &api::Volume| {
-        volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
-    };
-    let disk = |volume: &api::Volume| {
-        volume.gce_persistent_disk.is_some()
-            || volume.aws_elastic_block_store.is_some()
-            || volume.iscsi.is_some()
-            || volume.rbd.is_some()
-    };
-    [
-        (spec.volumes.iter().any(claim), Unsupported::VolumeClaims),
-        (spec.volumes.iter().any(disk), Unsupported::ExclusiveDisks),
-        (
-            !spec.resource_claims.is_empty(),
-            Unsupported::ResourceClaims,
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(asked, what)| asked.then_some(what))
-    .collect()
+fn is_exclusive(volume: &api::Volume) -> bool {
+    volume.gce_persistent_disk.is_some()
+        || volume.aws_elastic_block_store.is_some()
+        || volume.iscsi.is_some()
+        || volume.rbd.is_some()
 }
 
 #[cfg(test)]

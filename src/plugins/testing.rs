@@ -12,6 +12,7 @@ pub(crate) mod arbitrary;
 pub(crate) mod naive;
 pub(crate) mod peers;
 pub(crate) mod plain;
+pub(crate) mod volumes;
 
 use proptest::prelude::ProptestConfig;
 

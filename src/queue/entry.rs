@@ -67,6 +67,8 @@ pub struct QueuedPod {
     pub flushed: bool,
     /// The gang that it waits with.
     pub gang: Option<PodKey>,
+    /// A member of a gang: whether it listens for it.
+    pub(super) listens: bool,
     /// A gang: since when it waits. Its place in the order does not change with its attempts.
     pub(super) since: Option<Time>,
     /// A gang: whether it has lost members.
@@ -92,6 +94,7 @@ impl QueuedPod {
             rejectors: PluginSet::default(),
             flushed: false,
             gang: None,
+            listens: false,
             since: None,
             repair: false,
             listeners: Vec::new(),

@@ -163,6 +163,7 @@ impl SchedulingQueue {
                 pod.peers = listener.peers;
                 pod.timestamp = now;
                 pod.flushed = false;
+                pod.listens = true;
                 let group = pod.group();
                 self.unschedulable
                     .insert(listener.key, group, |group| topics(group));
@@ -180,7 +181,8 @@ impl SchedulingQueue {
             None => return,
         };
         for listener in listeners {
-            if let Some(pod) = self.pods.get(&listener) {
+            if let Some(pod) = self.pods.get_mut(&listener) {
+                pod.listens = false;
                 self.unschedulable.remove(listener, &pod.group());
             }
         }
@@ -188,16 +190,16 @@ impl SchedulingQueue {
 
     /// A member goes for good, or is not one any more.
     pub(super) fn leave_gang(&mut self, key: PodKey) {
-        let Some((gang, group)) =
-            (self.pods.get(&key)).and_then(|pod| Some((pod.gang?, pod.group())))
-        else {
+        let Some(pod) = self.pods.get_mut(&key) else {
             return;
         };
-        if let Some(held) = self.pods.get_mut(&gang)
-            && let Some(place) = held.listeners.iter().position(|other| *other == key)
-        {
-            held.listeners.swap_remove(place);
-            self.unschedulable.remove(key, &group);
+        let (Some(gang), true) = (pod.gang, std::mem::take(&mut pod.listens)) else {
+            return;
+        };
+        let group = pod.group();
+        self.unschedulable.remove(key, &group);
+        if let Some(gang) = self.pods.get_mut(&gang) {
+            gang.listeners.retain(|other| *other != key);
         }
     }
 }

@@ -42,7 +42,7 @@ impl SchedulingQueue {
                         let listens = self
                             .unschedulable
                             .contains(*member, &self.pods[member].group());
-                        listens && self.pods[member].gang == Some(*key)
+                        listens && self.pods[member].listens && self.pods[member].gang == Some(*key)
                     })
                 }
                 State::Unschedulable => self.unschedulable.contains(*key, &pod.group()),

@@ -40,6 +40,9 @@ pub(super) fn drive(
         for (id, outcome) in mail.outcomes {
             engine.complete(id, outcome, time);
         }
+        for verdict in &mail.verdicts {
+            engine.permit(verdict, time);
+        }
         let leads = fence.is_open();
         let budget = if mail.stopping || !leads {
             0

@@ -17,8 +17,8 @@ pub(super) use events::EventLane;
 pub(super) use status::StatusLane;
 
 use super::client::{Fault, Reply};
-use crate::engine::{About, Action, Effect, EffectId, ObjectEvent, StatusPatch};
-use crate::model::PodRef;
+use crate::engine::{About, Action, Effect, EffectId, GroupStatus, ObjectEvent, StatusPatch};
+use crate::model::{PodGroup, PodRef};
 use crate::telemetry::metrics::LaneResult;
 
 /// How many binds may wait for a place in the window. More would only be decided too early.
@@ -32,7 +32,7 @@ pub(super) struct BindOrder {
     pub(super) node: Arc<str>,
 }
 
-/// A status to be patched.
+/// A pod's status to be patched.
 #[derive(Debug)]
 pub(super) struct StatusOrder {
     pub(super) id: EffectId,
@@ -40,10 +40,25 @@ pub(super) struct StatusOrder {
     pub(super) patch: StatusPatch,
 }
 
+/// A group's status to be patched.
+#[derive(Debug)]
+pub(super) struct GroupOrder {
+    pub(super) id: EffectId,
+    pub(super) group: Arc<PodGroup>,
+    pub(super) status: GroupStatus,
+}
+
+/// A status to be patched.
+#[derive(Debug)]
+pub(super) enum Patch {
+    Pod(StatusOrder),
+    Group(GroupOrder),
+}
+
 /// An event to be written.
 #[derive(Debug)]
 pub(super) struct EventOrder {
-    pub(super) pod: Arc<PodRef>,
+    pub(super) about: About,
     pub(super) event: ObjectEvent,
 }
 
@@ -127,7 +142,7 @@ impl BindLoad {
 pub(super) struct Lanes {
     pub(super) load: Arc<BindLoad>,
     pub(super) binds: mpsc::UnboundedSender<BindOrder>,
-    pub(super) statuses: mpsc::UnboundedSender<StatusOrder>,
+    pub(super) statuses: mpsc::UnboundedSender<Patch>,
     pub(super) events: mpsc::UnboundedSender<EventOrder>,
 }
 
@@ -147,12 +162,20 @@ impl Lanes {
                 let _ = self.binds.send(BindOrder { id, pod, node });
             }
             (About::Pod(pod), Action::PatchStatus(patch)) => {
-                let _ = self.statuses.send(StatusOrder { id, pod, patch });
+                let _ = self
+                    .statuses
+                    .send(Patch::Pod(StatusOrder { id, pod, patch }));
             }
-            (About::Pod(pod), Action::Emit(event)) => {
-                let _ = self.events.send(EventOrder { pod, event });
+            (About::Group(group), Action::PatchGroup(status)) => {
+                let order = GroupOrder { id, group, status };
+                let _ = self.statuses.send(Patch::Group(order));
             }
-            (About::Group(_), _) | (_, Action::PatchGroup(_)) => {}
+            (about, Action::Emit(event)) => {
+                let _ = self.events.send(EventOrder { about, event });
+            }
+            // Groups are not bound, and their status is not that of a pod.
+            (About::Group(_), Action::Bind { .. } | Action::PatchStatus(_))
+            | (About::Pod(_), Action::PatchGroup(_)) => {}
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::engine::{Change, EffectId, Outcome};
-use crate::model::ControllerKind;
+use crate::framework::Verdict;
+use crate::model::{ControllerKind, GroupRef};
 
 /// Which object a change is about. Pods are told apart by uid, because a pod that comes back under
 /// its name is another pod; everything else by name, with the namespace if there is one.
@@ -21,6 +22,10 @@ pub(super) enum Subject {
     PriorityClass(Box<str>),
     Service(Box<str>),
     Controller(ControllerKind, Box<str>),
+    PodGroup(GroupRef),
+    Claim(Box<str>),
+    Volume(Box<str>),
+    StorageClass(Box<str>),
     Everything,
 }
 
@@ -29,13 +34,14 @@ pub(super) enum Subject {
 pub(super) struct Mail {
     pub(super) changes: IndexMap<Subject, Change>,
     pub(super) outcomes: Vec<(EffectId, Outcome)>,
+    pub(super) verdicts: Vec<Verdict>,
     /// Whether the engine shall decide nothing more.
     pub(super) stopping: bool,
 }
 
 impl Mail {
     fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.outcomes.is_empty()
+        self.changes.is_empty() && self.outcomes.is_empty() && self.verdicts.is_empty()
     }
 }
 
@@ -54,6 +60,11 @@ impl Mailbox {
 
     pub(super) fn outcome(&self, id: EffectId, outcome: Outcome) {
         self.lock().outcomes.push((id, outcome));
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn verdict(&self, verdict: Verdict) {
+        self.lock().verdicts.push(verdict);
         self.arrived.notify_one();
     }
 

@@ -59,6 +59,7 @@ impl Scheduler {
             leader_election,
             rate_limit,
             shown_config,
+            permits,
         } = options;
         let leader_election = leader_election.filter(|election| election.leader_elect);
         let taken = |source| RunError::HttpAddress {
@@ -94,7 +95,7 @@ impl Scheduler {
             .transpose()
             .map_err(refused)?;
 
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = permits.0;
         let election = campaign.as_ref().map(Campaign::leadership);
         let spreads_by_default = profiles.iter().any(Profile::spreads_by_default);
         let watches = watch::start_all(

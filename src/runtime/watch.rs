@@ -1,11 +1,12 @@
 //! The watches: lists and events of one kind, decoded one by one and put into the mailbox.
 
+mod groups;
+mod progress;
 mod source;
 
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
@@ -15,43 +16,23 @@ use kube::{Api, Client};
 
 use super::http::ReadyFlag;
 use super::lease::Leadership;
-use super::mailbox::{Mailbox, Subject};
+use super::mailbox::Mailbox;
 use crate::api::{
-    Kind, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
-    StatefulSet, Watched,
+    Kind, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass, ReplicaSet,
+    ReplicationController, Service, StatefulSet, StorageClass, Watched,
 };
-use crate::engine::Change;
+use crate::model::Dialect;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
+use groups::Groups;
+pub(super) use progress::{Progress, Unsynced};
 pub(super) use source::Source;
 
 /// How long the server keeps a watch open. Short enough that a connection that died silently is
 /// noticed soon; long enough for a full initial list.
 const WATCH_SECONDS: u32 = 90;
 
-/// Counts the kinds that have not been listed yet, by a list that decisions may be based on.
-pub(super) struct Unsynced {
-    left: AtomicUsize,
-    mailbox: Arc<Mailbox>,
-}
-
-impl Unsynced {
-    pub(super) fn new(kinds: usize, mailbox: &Arc<Mailbox>) -> Arc<Self> {
-        Arc::new(Self {
-            left: AtomicUsize::new(kinds),
-            mailbox: Arc::clone(mailbox),
-        })
-    }
-
-    fn listed(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.mailbox.change(Subject::Everything, Change::Synced);
-            tracing::info!("everything is listed; scheduling begins");
-        }
-    }
-}
-
-/// Makes the watch of one kind; `ready` is set once it has listed everything.
-type Start = fn(Client, Arc<Mailbox>, Arc<Unsynced>, Election, ReadyFlag, WatchMetrics) -> Task;
+/// Makes the watch of one kind.
+type Start = fn(Client, Arc<Mailbox>, Progress, Election, WatchMetrics) -> Task;
 /// Whether this replica leads; None when there is no election.
 type Election = Option<tokio::sync::watch::Receiver<Leadership>>;
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -68,6 +49,21 @@ const WATCHED: &[WatchedKind] = &[
         PriorityClass::KIND,
         "watch-priorityclasses",
         start::<PriorityClass>,
+    ),
+    (
+        PersistentVolumeClaim::KIND,
+        "watch-persistentvolumeclaims",
+        start::<PersistentVolumeClaim>,
+    ),
+    (
+        PersistentVolume::KIND,
+        "watch-persistentvolumes",
+        start::<PersistentVolume>,
+    ),
+    (
+        StorageClass::KIND,
+        "watch-storageclasses",
+        start::<StorageClass>,
     ),
 ];
 
@@ -87,44 +83,65 @@ const OWNERS: &[WatchedKind] = &[
     ),
 ];
 
-/// Starts every watch; those of services and controllers if pods are spread by default. With an
+/// The APIs that describe groups of pods, of which the server may have any, now or later.
+const GROUPS: &[(Dialect, &str)] = &[
+    (Dialect::Kubernetes, "watch-podgroups.scheduling.k8s.io"),
+    (
+        Dialect::SchedulerPlugins,
+        "watch-podgroups.scheduling.x-k8s.io",
+    ),
+    (Dialect::Volcano, "watch-podgroups.scheduling.volcano.sh"),
+];
+
+/// Starts every watch; those of services and controllers if pods are spread by default; those of
+/// groups of pods as soon as the server has them. With an
 /// election, decisions begin only when everything was listed again after this replica became the
 /// leader: what its predecessor did last may not have been seen yet.
 pub(super) fn start_all(
     client: &Client,
     mailbox: &Arc<Mailbox>,
-    metrics: &Metrics,
+    metrics: &Arc<Metrics>,
     election: &Election,
     spreads_by_default: bool,
     mut ready: impl FnMut(&'static str) -> ReadyFlag,
 ) -> Vec<Task> {
     let owners = if spreads_by_default { OWNERS } else { &[] };
-    let unsynced = Unsynced::new(WATCHED.len() + owners.len(), mailbox);
-    (WATCHED.iter().chain(owners))
+    let unsynced = Unsynced::new(WATCHED.len() + owners.len() + GROUPS.len(), mailbox);
+    let mut progress =
+        |check| Progress::new(Arc::clone(&unsynced), ready(check), election.is_none());
+    let mut tasks: Vec<_> = (WATCHED.iter().chain(owners))
         .map(|(kind, check, start)| {
             let (client, mailbox) = (client.clone(), Arc::clone(mailbox));
-            start(
-                client,
-                mailbox,
-                Arc::clone(&unsynced),
-                election.clone(),
-                ready(check),
-                metrics.watch(kind),
-            )
+            let metrics = metrics.watch(kind);
+            start(client, mailbox, progress(check), election.clone(), metrics)
         })
-        .collect()
+        .collect();
+    tasks.extend(GROUPS.iter().map(|(dialect, check)| {
+        let groups = Groups {
+            dialect: *dialect,
+            client: client.clone(),
+            mailbox: Arc::clone(mailbox),
+            metrics: Arc::clone(metrics),
+            election: election.clone(),
+            poll: groups::POLL,
+        };
+        let task: Task = Box::pin(groups.run(progress(check)));
+        task
+    }));
+    tasks
 }
 
 fn start<K: Source>(
     client: Client,
     mailbox: Arc<Mailbox>,
-    unsynced: Arc<Unsynced>,
+    progress: Progress,
     election: Election,
-    ready: ReadyFlag,
     metrics: WatchMetrics,
 ) -> Task {
-    let watch = Watch::<K>::new(mailbox, unsynced, ready, metrics, election.is_none());
-    Box::pin(watch.run(client, election))
+    let watch = Watch::<K>::new(mailbox, progress, metrics);
+    Box::pin(async move {
+        watch.run(client, election).await;
+    })
 }
 
 /// The pauses between attempts to reach the server: short, since a scheduler that does not see the
@@ -169,6 +186,8 @@ pub(super) enum Ended {
     Relist,
     /// It must be built anew.
     Broken,
+    /// The server does not have this kind.
+    NotServed,
 }
 
 fn leads(election: &Election) -> bool {
@@ -187,11 +206,19 @@ async fn until_leading(election: &Election, known: bool) {
     std::future::pending().await
 }
 
+/// The status with which the server answered a request.
+fn code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    }
+}
+
 /// What is known of one kind, and what the next list is to be.
 pub(super) struct Watch<K> {
     mailbox: Arc<Mailbox>,
-    unsynced: Arc<Unsynced>,
-    ready: ReadyFlag,
+    progress: Progress,
     metrics: WatchMetrics,
     /// The identities of the objects that exist as far as we know.
     known: HashSet<Box<str>>,
@@ -204,30 +231,14 @@ pub(super) struct Watch<K> {
     stream: (bool, u32),
     /// Whether everything was listed once.
     synced: bool,
-    /// Whether that, or that it cannot be had, was said.
-    settled: bool,
-    /// Whether the list under way may be the basis of decisions: it was begun while this replica led,
-    /// or there is no election.
-    counts: bool,
-    /// Whether such a list was finished.
-    confirmed: bool,
     complained: bool,
     kind: std::marker::PhantomData<K>,
 }
 
 impl<K: Source> Watch<K> {
-    /// `counts`: whether there is no election, so that the first list counts.
-    pub(super) fn new(
-        mailbox: Arc<Mailbox>,
-        unsynced: Arc<Unsynced>,
-        ready: ReadyFlag,
-        metrics: WatchMetrics,
-        counts: bool,
-    ) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, progress: Progress, metrics: WatchMetrics) -> Self {
         Self {
             mailbox,
-            unsynced,
-            ready,
             metrics,
             known: HashSet::new(),
             listing: None,
@@ -235,21 +246,20 @@ impl<K: Source> Watch<K> {
             // for a standby that knows nothing yet. Decisions need the newest state, or else they
             // give away the room of what another life of this scheduler bound last, and what a
             // later list lacks counts as deleted.
-            streaming: !counts,
+            streaming: !progress.counts(),
             stream: (false, 0),
             synced: false,
-            settled: false,
-            counts,
-            confirmed: false,
+            progress,
             complained: false,
             kind: std::marker::PhantomData,
         }
     }
 
-    async fn run(mut self, client: Client, election: Election) {
+    /// Watches for as long as the server has this kind.
+    async fn run(mut self, client: Client, election: Election) -> Progress {
         let api: Api<Watched<K>> = Api::all(client);
         loop {
-            if !self.counts && leads(&election) {
+            if !self.progress.counts() && leads(&election) {
                 self.lead();
             }
             let config = watcher::Config::default().timeout(WATCH_SECONDS);
@@ -263,21 +273,23 @@ impl<K: Source> Watch<K> {
             } else {
                 config.fields(K::FIELDS)
             };
-            let begins_to_lead = until_leading(&election, self.counts);
+            let begins_to_lead = until_leading(&election, self.progress.counts());
             let ended = tokio::select! {
                 ended = self.follow(watcher(api.clone(), config)) => ended,
                 () = begins_to_lead => Ended::Relist,
             };
             self.end_stream(ended);
-            if ended == Ended::Broken {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+            match ended {
+                Ended::NotServed => return self.end(),
+                Ended::Broken => tokio::time::sleep(Duration::from_secs(1)).await,
+                Ended::StreamingRefused | Ended::Relist => {}
             }
         }
     }
 
     /// This replica leads now: the next list, which asks for the newest state, counts.
     pub(super) fn lead(&mut self) {
-        self.counts = true;
+        self.progress.lead();
         self.streaming = false;
     }
 
@@ -294,7 +306,7 @@ impl<K: Source> Watch<K> {
                 self.streaming = false;
             }
             Ended::Relist => self.streaming = false,
-            Ended::Broken => self.streaming &= !self.synced,
+            Ended::Broken | Ended::NotServed => self.streaming &= !self.synced,
         }
         self.break_off_list();
     }
@@ -313,22 +325,20 @@ impl<K: Source> Watch<K> {
                     }
                 }
                 Err(error) => {
+                    if K::COMES_AND_GOES && code(&error) == Some(404) {
+                        return Ended::NotServed;
+                    }
                     self.metrics.error();
                     self.complain(&error);
-                    if let watcher::Error::WatchStartFailed(kube::Error::Api(status))
-                    | watcher::Error::InitialListFailed(kube::Error::Api(status)) = &error
-                    {
-                        if K::WITHOUT.is_some() && status.is_forbidden() {
-                            self.settled();
+                    match code(&error) {
+                        Some(403) if K::WITHOUT.is_some() => {
+                            self.progress.settle();
                             tokio::time::sleep(FORBIDDEN_PAUSE).await;
                         }
                         // kube's watcher would repeat these requests for ever.
-                        if status.is_invalid() || status.code == 422 {
-                            return Ended::StreamingRefused;
-                        }
-                        if status.code == 410 {
-                            return Ended::Broken;
-                        }
+                        Some(422) => return Ended::StreamingRefused,
+                        Some(410) => return Ended::Broken,
+                        _ => {}
                     }
                 }
             }
@@ -363,7 +373,7 @@ impl<K: Source> Watch<K> {
             .unwrap_or_default();
         self.metrics.heard(now.as_secs_f64());
         if std::mem::take(&mut self.complained) {
-            tracing::info!(kind = K::KIND, "watching again");
+            tracing::info!(kind = K::NAME, "watching again");
         }
     }
 
@@ -375,23 +385,18 @@ impl<K: Source> Watch<K> {
             watcher::Error::WatchError(status) => status.message.clone(),
             other => other.to_string(),
         };
-        let forbidden = match error {
-            watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.is_forbidden(),
-            _ => false,
-        };
-        let without = K::WITHOUT.filter(|_| forbidden);
+        let without = K::WITHOUT.filter(|_| code(error) == Some(403));
         if std::mem::replace(&mut self.complained, true) {
-            tracing::debug!(kind = K::KIND, reason, "watching still fails");
+            tracing::debug!(kind = K::NAME, reason, "watching still fails");
         } else if let Some(without) = without {
             tracing::warn!(
-                kind = K::KIND,
+                kind = K::NAME,
                 reason,
                 "watching is forbidden; scheduling goes on, but {without}"
             );
         } else {
             tracing::warn!(
-                kind = K::KIND,
+                kind = K::NAME,
                 reason,
                 "watching fails; it is tried again until it works"
             );
@@ -423,26 +428,29 @@ impl<K: Source> Watch<K> {
     /// What was known and is not in the list is gone: its deletion was missed.
     fn end_list(&mut self) {
         let listed = self.listing.take().unwrap_or_default();
-        let mut gone: Vec<_> = self.known.difference(&listed).cloned().collect();
+        self.known_are(listed);
+        self.synced = true;
+        self.progress.settle();
+    }
+
+    /// The server does not have the kind any more, and so none of its objects.
+    fn end(mut self) -> Progress {
+        if self.synced {
+            tracing::info!(kind = K::NAME, "no longer served");
+        }
+        self.known_are(HashSet::new());
+        self.progress
+    }
+
+    fn known_are(&mut self, existing: HashSet<Box<str>>) {
+        let mut gone: Vec<_> = self.known.difference(&existing).cloned().collect();
         // The order is that of a hash; the engine is to be told the same in the same order.
         gone.sort_unstable();
         for identity in gone {
             self.mailbox
                 .change(K::subject(identity.clone()), K::gone(identity));
         }
-        self.known = listed;
-        self.synced = true;
-        self.settled();
-    }
-
-    /// Decisions need not wait for this kind any longer.
-    fn settled(&mut self) {
-        if !std::mem::replace(&mut self.settled, true) {
-            self.ready.set(true);
-        }
-        if self.counts && !std::mem::replace(&mut self.confirmed, true) {
-            self.unsynced.listed();
-        }
+        self.known = existing;
     }
 
     fn applied(&mut self, object: Watched<K>) {
@@ -466,7 +474,7 @@ impl<K: Source> Watch<K> {
             Ok(object) => Some(object.changed()),
             Err(reason) => {
                 tracing::warn!(
-                    kind = K::KIND,
+                    kind = K::NAME,
                     name = &*meta.name,
                     reason,
                     "this object cannot be read"

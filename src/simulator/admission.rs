@@ -64,6 +64,7 @@ impl ApiServer {
                     }
                 }
             }
+            "podgroups" => self.admit_pod_group(kind, object)?,
             "priorityclasses" => {
                 value::default(value::as_object(object), "preemptionPolicy", PREEMPT);
             }
@@ -105,7 +106,23 @@ impl ApiServer {
         Ok(())
     }
 
-    /// What the priority class gives to a pod.
+    fn admit_pod_group(&self, kind: &Kind, group: &mut Value) -> Result<(), Status> {
+        if kind.status {
+            value::as_object(group).remove("status");
+        }
+        if !kind.custom {
+            let name = value::text(group, &["metadata", "name"]).to_owned();
+            let mut given = self.priority(kind, &name, group)?;
+            // Only behind a gate of its own.
+            given.remove("preemptionPolicy");
+            let spec = value::object(group, "spec");
+            spec.extend(given);
+            value::default(spec, "disruptionMode", json!({ "single": {} }));
+        }
+        Ok(())
+    }
+
+    /// What the priority class gives to a pod, or to a group of pods.
     ///
     /// Source: `plugin/pkg/admission/priority/admission.go`.
     fn priority(
@@ -132,11 +149,18 @@ impl ApiServer {
         let priority = of_class("value").unwrap_or_else(|| json!(0));
         let asked = value::at(object, &["spec", "priority"]).filter(|asked| !asked.is_null());
         if let Some(asked) = asked.filter(|asked| **asked != priority) {
-            let why = format!(
-                "the integer value of priority ({asked}) must not be provided in pod spec; \
-                 priority admission controller computed {priority} from the given PriorityClass \
-                 name"
-            );
+            let why = if kind.is_pod() {
+                format!(
+                    "the integer value of priority ({asked}) must not be provided in pod spec; \
+                     priority admission controller computed {priority} from the given \
+                     PriorityClass name"
+                )
+            } else {
+                format!(
+                    "priority set in the pod group ({asked}) must match the priority computed \
+                     ({priority}) based on the priority class set in the spec"
+                )
+            };
             return Err(Status::forbidden(kind, pod, &why));
         }
         let policy = value::at(object, &["spec", "preemptionPolicy"]).cloned();

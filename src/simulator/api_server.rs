@@ -47,6 +47,8 @@ impl Default for Config {
 pub struct ApiServer {
     config: Config,
     tables: Vec<Table>,
+    /// The optional kinds that are there.
+    installed: Vec<&'static Kind>,
     version: u64,
     now: Time,
     random: Random,
@@ -61,6 +63,7 @@ impl ApiServer {
     pub fn new(config: Config) -> Self {
         let mut server = Self {
             tables: KINDS.iter().map(|_| Table::default()).collect(),
+            installed: Vec::new(),
             version: 0,
             now: Time::ZERO,
             random: Random(config.seed),
@@ -106,6 +109,9 @@ impl ApiServer {
     }
 
     fn handle(&mut self, request: &Request, stale: u64) -> Result<Reply, Status> {
+        if !self.serves(request.kind) {
+            return Err(Status::no_such_resource());
+        }
         let object = |object| {
             Ok(Reply {
                 code: 200,
@@ -186,6 +192,34 @@ impl ApiServer {
     /// How often what goes wrong from now on.
     pub fn set_fault_rates(&mut self, rates: FaultRates) {
         self.faults.set_rates(rates);
+    }
+
+    /// Whether a kind is there.
+    #[must_use]
+    pub fn serves(&self, kind: &Kind) -> bool {
+        !kind.optional || self.installed.contains(&kind)
+    }
+
+    /// The kinds that are there.
+    pub(super) fn served(&self) -> Vec<&'static Kind> {
+        KINDS.iter().filter(|kind| self.serves(kind)).collect()
+    }
+
+    /// From now on an optional kind is there, or not any more: its objects go with it, and watches
+    /// of it end.
+    pub fn serve(&mut self, kind: &'static Kind, served: bool) {
+        if self.serves(kind) == served || !kind.optional {
+            return;
+        }
+        if served {
+            self.installed.push(kind);
+            return;
+        }
+        let keys: Vec<_> = self.table(kind).objects().keys().cloned().collect();
+        for key in keys {
+            self.remove(kind, &key);
+        }
+        self.installed.retain(|installed| *installed != kind);
     }
 
     /// Lets the next request of this kind meet a fault; several are met one after the other.

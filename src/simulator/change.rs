@@ -130,6 +130,9 @@ impl ApiServer {
         how: PatchType,
     ) -> Result<Arc<Object>, Status> {
         let kind = request.kind;
+        if kind.custom && how == PatchType::Strategic {
+            return Err(Status::no_such_patch());
+        }
         if !request.body.is_object() {
             return Err(Status::bad_request("invalid JSON patch"));
         }

@@ -211,12 +211,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -
         return refusal(&Status::new(403, "Forbidden", text));
     }
     let path = request.uri().path().to_owned();
+    let served = shared.lock().served();
     if request.method() == Method::GET
-        && let Some(page) = discovery::page(&path)
+        && let Some(page) = discovery::page(&path, &served)
     {
         return page;
     }
-    match path::parse(&path) {
+    match path::parse(&path, &served) {
         Ok(target) => match resource(&shared, target, request).await {
             Ok(response) => response,
             Err(status) => refusal(&status),

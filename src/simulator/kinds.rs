@@ -21,6 +21,10 @@ pub struct Kind {
     pub generation: bool,
     /// Whether an update has to name the version that it is based on.
     pub versioned_updates: bool,
+    /// Whether it is described by a CustomResourceDefinition, which knows no strategic merge.
+    pub custom: bool,
+    /// Whether it is there only once [`ApiServer::serve`](super::ApiServer::serve) says so.
+    pub optional: bool,
     /// Field selectors besides those of name and namespace.
     pub fields: &'static [&'static str],
 }
@@ -35,7 +39,19 @@ const PLAIN: Kind = Kind {
     status: false,
     generation: false,
     versioned_updates: false,
+    custom: false,
+    optional: false,
     fields: &[],
+};
+
+const POD_GROUP: Kind = Kind {
+    plural: "podgroups",
+    kind: "PodGroup",
+    status: true,
+    generation: true,
+    versioned_updates: true,
+    optional: true,
+    ..PLAIN
 };
 
 /// All kinds. The core's events come after those of their own group, in whose form they are kept.
@@ -158,6 +174,29 @@ pub static KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        plural: "persistentvolumeclaims",
+        kind: "PersistentVolumeClaim",
+        short: &["pvc"],
+        status: true,
+        ..PLAIN
+    },
+    Kind {
+        plural: "persistentvolumes",
+        kind: "PersistentVolume",
+        short: &["pv"],
+        namespaced: false,
+        status: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "storage.k8s.io",
+        plural: "storageclasses",
+        kind: "StorageClass",
+        short: &["sc"],
+        namespaced: false,
+        ..PLAIN
+    },
+    Kind {
         group: "policy",
         plural: "poddisruptionbudgets",
         kind: "PodDisruptionBudget",
@@ -165,6 +204,26 @@ pub static KINDS: &[Kind] = &[
         status: true,
         generation: true,
         ..PLAIN
+    },
+    Kind {
+        group: "scheduling.k8s.io",
+        version: "v1beta1",
+        ..POD_GROUP
+    },
+    Kind {
+        group: "scheduling.x-k8s.io",
+        version: "v1alpha1",
+        short: &["pg", "pgs"],
+        custom: true,
+        ..POD_GROUP
+    },
+    Kind {
+        group: "scheduling.volcano.sh",
+        version: "v1beta1",
+        short: &["pg", "podgroup-v1beta1"],
+        status: false,
+        custom: true,
+        ..POD_GROUP
     },
 ];
 

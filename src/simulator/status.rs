@@ -145,6 +145,14 @@ impl Status {
         status
     }
 
+    /// A custom resource knows no strategic merge.
+    pub(super) fn no_such_patch() -> Self {
+        let text = "the body of the request was in an unknown format - accepted media types \
+                    include: application/json-patch+json, application/merge-patch+json, \
+                    application/apply-patch+yaml";
+        Self::new(415, "UnsupportedMediaType", text)
+    }
+
     /// The version lies in the future.
     pub(super) fn too_large_version(asked: u64, current: u64) -> Self {
         let text = format!("Timeout: Too large resource version: {asked}, current: {current}");

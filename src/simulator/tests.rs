@@ -6,6 +6,7 @@ mod faults;
 mod kinds;
 mod news;
 mod objects;
+mod pod_groups;
 
 use std::sync::Arc;
 

@@ -162,6 +162,9 @@ impl ApiServer {
         now: Time,
     ) -> Result<Watch, Status> {
         self.advance(now);
+        if !self.serves(kind) {
+            return Err(Status::no_such_resource());
+        }
         self.check_watch(options)?;
         let selector = Selector::parse(kind, &options.labels, &options.fields)?;
         let asked = parse_version(&options.version)
@@ -237,6 +240,7 @@ impl ApiServer {
         }
         let mut caught_up = true;
         let mut version = watch.version;
+        let served = self.serves(watch.kind);
         let mut changes = Vec::new();
         for event in table.since(watch.version) {
             if frames.len() + changes.len() >= limit {
@@ -268,7 +272,7 @@ impl ApiServer {
                 });
             }
         }
-        watch.ended = caught_up && now >= watch.ends;
+        watch.ended = caught_up && (now >= watch.ends || !served);
         frames
     }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Server};
-use super::{NAMESPACE, kinds, pods_path};
+use super::{NAMESPACE, gangs, kinds, pods_path};
 use crate::progress::Progress;
 
 /// How long the API server may take to forget deleted pods.
@@ -95,16 +95,40 @@ impl Fleet {
         Ok(())
     }
 
-    /// Creates that many nodes.
-    pub async fn create_nodes(&mut self, count: usize, progress: &mut Progress) -> Result<()> {
+    /// Creates that many nodes, with GPUs or without.
+    pub async fn create_nodes(
+        &mut self,
+        count: usize,
+        gpus: bool,
+        progress: &mut Progress,
+    ) -> Result<()> {
         progress.step(format!("creating {count} nodes"));
-        let bodies = kinds::nodes(count);
-        self.share(count, progress, |index| {
-            (
-                Method::POST,
-                "/api/v1/nodes".to_owned(),
-                bodies[index].clone(),
-            )
+        let bodies = kinds::nodes(count, gpus);
+        self.create("/api/v1/nodes", &bodies, progress).await
+    }
+
+    /// Creates the groups of a round.
+    pub async fn create_groups(&mut self, bodies: &[Bytes], progress: &mut Progress) -> Result<()> {
+        self.create(&gangs::path(), bodies, progress).await
+    }
+
+    /// Deletes all groups.
+    pub async fn delete_groups(&mut self) -> Result<()> {
+        let mut connection = self.server.connection();
+        connection
+            .call(Method::DELETE, &gangs::path(), Bytes::new())
+            .await
+            .map(drop)
+    }
+
+    async fn create(
+        &mut self,
+        path: &str,
+        bodies: &[Bytes],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        self.share(bodies.len(), progress, |index| {
+            (Method::POST, path.to_owned(), bodies[index].clone())
         })
         .await
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
+use super::gangs::{self, Gangs};
 
 /// How many zones the nodes are in.
 const ZONES: usize = 10;
@@ -17,8 +18,16 @@ const SERVED: &str = "served";
 /// How many pods a node has room for.
 pub const PODS_PER_NODE: usize = 110;
 
+/// How many GPUs a node has where pods ask for some.
+pub const GPUS_PER_NODE: usize = 8;
+
+const GPU: &str = "nvidia.com/gpu";
+
 /// Where the name goes in a serialised object. No object has this text anywhere else.
 const NAME: &str = "@name@";
+
+/// Where the name of its gang goes in a serialised pod.
+const GANG: &str = "@gang@";
 
 /// A kind of pods.
 #[derive(Debug)]
@@ -31,6 +40,8 @@ pub struct PodKind {
     variants: usize,
     /// Whether services select the pods, which is what the default constraints of spreading look for.
     served: bool,
+    /// How the pods are grouped, each of which then asks for a GPU.
+    pub gangs: Option<Gangs>,
     /// What a variant adds to the spec.
     spec: fn(usize) -> Value,
 }
@@ -42,6 +53,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "requests of cpu and memory, nothing else",
         variants: 1,
         served: false,
+        gangs: None,
         spec: |_| json!({}),
     },
     PodKind {
@@ -49,6 +61,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "a node selector on one of ten zones",
         variants: ZONES,
         served: false,
+        gangs: None,
         spec: |variant| json!({"nodeSelector": {"topology.kubernetes.io/zone": zone(variant)}}),
     },
     PodKind {
@@ -56,6 +69,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "required: one of two zones; preferred: the first of them",
         variants: ZONES,
         served: false,
+        gangs: None,
         spec: node_affinity,
     },
     PodKind {
@@ -63,6 +77,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "topology spread over zones, maxSkew 5, DoNotSchedule",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             json!({"topologySpreadConstraints": [{
                 "maxSkew": 5,
@@ -77,6 +92,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "topology spread over zones and nodes, maxSkew 1, ScheduleAnyway",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             let constraint = |key: &str| {
                 json!({
@@ -97,6 +113,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "no constraint of its own, but services select the pods: spread by default",
         variants: GROUPS,
         served: true,
+        gangs: None,
         spec: |_| json!({}),
     },
     PodKind {
@@ -104,6 +121,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "required affinity to the own group, by zone",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             json!({"affinity": {"podAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "topology.kubernetes.io/zone")],
@@ -115,6 +133,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "required anti-affinity to the own group (a twentieth of the pods), by node",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "kubernetes.io/hostname")],
@@ -126,6 +145,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "the same over all namespaces, which a selector finds",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             let mut term = term(variant, "kubernetes.io/hostname");
             term["namespaceSelector"] = json!({"matchExpressions": [
@@ -141,6 +161,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "preferred affinity to the own group, by zone",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             json!({"affinity": {"podAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -154,6 +175,7 @@ pub const POD_KINDS: &[PodKind] = &[
         about: "preferred anti-affinity to the own group, by node",
         variants: GROUPS,
         served: false,
+        gangs: None,
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -161,6 +183,28 @@ pub const POD_KINDS: &[PodKind] = &[
                 ],
             }}})
         },
+    },
+    PodKind {
+        name: "gang",
+        about: "gangs of 16 pods with a GPU each, one gang after the other",
+        variants: 1,
+        served: false,
+        gangs: Some(Gangs {
+            size: 16,
+            in_turn: false,
+        }),
+        spec: |_| json!({}),
+    },
+    PodKind {
+        name: "gang-contention",
+        about: "gangs of 60 pods with a GPU each, a pod of each gang in turn; more of them than GPUs is the idea",
+        variants: 1,
+        served: false,
+        gangs: Some(Gangs {
+            size: 60,
+            in_turn: true,
+        }),
+        spec: |_| json!({}),
     },
 ];
 
@@ -186,7 +230,14 @@ impl PodKind {
             .cycle()
             .take(count)
             .enumerate()
-            .map(|(index, template)| Bytes::from(template.replace(NAME, &pod_name(prefix, index))))
+            .map(|(index, template)| {
+                let mut pod = template.replace(NAME, &pod_name(prefix, index));
+                if let Some(gangs) = self.gangs {
+                    let gang = gangs::name(prefix, gangs.gang_of(index, count));
+                    pod = pod.replace(GANG, &gang);
+                }
+                Bytes::from(pod)
+            })
             .collect()
     }
 
@@ -211,6 +262,13 @@ impl PodKind {
         if self.served {
             pod["metadata"]["labels"][SERVED] = json!(group(variant));
         }
+        if self.gangs.is_some() {
+            let resources = &mut pod["spec"]["containers"][0]["resources"];
+            for list in ["requests", "limits"] {
+                resources[list][GPU] = json!("1");
+            }
+            pod["spec"]["schedulingGroup"] = json!({"podGroupName": GANG});
+        }
         if let Value::Object(more) = (self.spec)(variant) {
             for (field, value) in more {
                 pod["spec"][field] = value;
@@ -230,17 +288,20 @@ pub fn pod_index(prefix: &str, name: &str) -> Option<usize> {
     name.strip_prefix(prefix)?.strip_prefix('-')?.parse().ok()
 }
 
-/// Nodes, ready to be sent: 32 cpu, 256Gi, room for 110 pods, in ten zones.
-pub fn nodes(count: usize) -> Vec<Bytes> {
+/// Nodes, ready to be sent: 32 cpu, 256Gi, room for 110 pods, in ten zones; with `gpus` also 8 GPUs.
+pub fn nodes(count: usize, gpus: bool) -> Vec<Bytes> {
     (0..count)
         .map(|index| {
             let name = format!("node-{index:05}");
-            let resources = json!({
+            let mut resources = json!({
                 "cpu": "32",
                 "memory": "256Gi",
                 "ephemeral-storage": "500Gi",
                 "pods": PODS_PER_NODE.to_string(),
             });
+            if gpus {
+                resources[GPU] = json!(GPUS_PER_NODE.to_string());
+            }
             let node = json!({
                 "apiVersion": "v1",
                 "kind": "Node",
@@ -330,7 +391,7 @@ mod tests {
 
     #[test]
     fn nodes_are_valid() {
-        for body in nodes(3) {
+        for body in nodes(3, true) {
             let node: Node = serde_json::from_slice(&body).unwrap();
             assert!(node.metadata.labels.unwrap().len() > 3);
         }

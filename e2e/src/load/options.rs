@@ -141,6 +141,14 @@ impl Plan {
                 bail!("{pods} pods do not fit on {nodes} nodes, which have room for {room}");
             }
         }
+        for kind in &args.kind {
+            if let Some(gangs) = kind.gangs
+                && (pods % gangs.size != 0 || pods == 0)
+            {
+                let (name, size) = (kind.name, gangs.size);
+                bail!("{pods} pods of kind {name} are not whole gangs of {size}: see --pods");
+            }
+        }
         Ok(Self {
             schedulers: or(&args.schedulers, usual),
             nodes,
@@ -157,6 +165,11 @@ impl Plan {
             keep_going: args.keep_going,
             berth_args: args.berth_arg,
         })
+    }
+
+    /// Whether some pods belong to gangs, for which the control plane needs PodGroups and nodes have GPUs.
+    pub fn has_gangs(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.gangs.is_some())
     }
 
     /// The pace at which pods are created.
@@ -254,5 +267,13 @@ mod tests {
         let error = plan("--nodes 10 --pods 1101").unwrap_err();
         assert!(error.to_string().contains("room for 1100"), "{error}");
         assert!(plan("--kind nonsense").is_err());
+    }
+
+    #[test]
+    fn gangs_are_whole() {
+        assert!(plan("--kind gang").unwrap().has_gangs());
+        assert!(!plan("--kind basic").unwrap().has_gangs());
+        let error = plan("--kind gang --pods 50").unwrap_err();
+        assert!(error.to_string().contains("gangs of 16"), "{error}");
     }
 }

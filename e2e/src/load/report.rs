@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::contender::Contender;
+use super::gangs::GangsMeasured;
+use super::kinds::PodKind;
 use super::options::Plan;
 use super::quantiles::{Quantiles, count, median};
 use super::round::{Attempt, Measured};
@@ -34,7 +36,7 @@ pub struct Section {
     /// How many nodes there were.
     pub nodes: usize,
     /// What kind of pods was created.
-    pub kind: &'static str,
+    pub kind: &'static PodKind,
     /// All rounds in their order.
     pub rounds: Vec<Round>,
 }
@@ -60,6 +62,44 @@ struct Summary {
     server_cpu_ms_per_pod: f64,
     peak_memory_bytes: u64,
     elsewhere_cores: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gangs: Option<GangsSummary>,
+}
+
+/// The gangs of one scheduler in a section, put together.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GangsSummary {
+    gangs: usize,
+    room: usize,
+    whole_min: usize,
+    whole_max: usize,
+    partial_max: usize,
+    /// None when some round did not come to it.
+    seconds: Option<f64>,
+    window_ms: Quantiles,
+}
+
+impl GangsSummary {
+    fn of(rounds: &[GangsMeasured]) -> Option<Self> {
+        let first = rounds.first()?;
+        let whole = || rounds.iter().map(|round| round.whole);
+        let seconds: Option<Vec<f64>> = rounds.iter().map(|round| round.seconds).collect();
+        let windows: Vec<Quantiles> = rounds.iter().map(|round| round.window_ms).collect();
+        Some(Self {
+            gangs: first.gangs,
+            room: first.room,
+            whole_min: whole().min().unwrap_or_default(),
+            whole_max: whole().max().unwrap_or_default(),
+            partial_max: rounds
+                .iter()
+                .map(|round| round.partial)
+                .max()
+                .unwrap_or_default(),
+            seconds: seconds.map(median),
+            window_ms: Quantiles::over_rounds(&windows),
+        })
+    }
 }
 
 impl Section {
@@ -91,6 +131,7 @@ impl Section {
         let latencies: Vec<Quantiles> = rounds.iter().map(|round| round.latency_ms).collect();
         let attempts: Vec<Attempt> = rounds.iter().filter_map(|round| round.attempt_ms).collect();
         let rates = rounds.iter().map(|round| round.pods_per_second);
+        let gangs: Vec<GangsMeasured> = rounds.iter().filter_map(|round| round.gangs).collect();
         Summary {
             scheduler,
             rounds: rounds.len(),
@@ -126,6 +167,7 @@ impl Section {
                 .max()
                 .unwrap_or_default(),
             elsewhere_cores: middle(Measured::elsewhere_cores),
+            gangs: GangsSummary::of(&gangs),
         }
     }
 
@@ -162,7 +204,7 @@ pub fn json(plan: &Plan, sections: &[Section]) -> Value {
         .map(|section| {
             json!({
                 "nodes": section.nodes,
-                "kind": section.kind,
+                "kind": section.kind.name,
                 "summary": section.summaries(plan),
                 "rounds": section.rounds,
             })
@@ -183,12 +225,13 @@ pub fn tables(plan: &Plan, sections: &[Section]) -> String {
         let _ = writeln!(
             text,
             "{} nodes, {load}, kind {}, {} clients",
-            section.nodes, section.kind, plan.clients
+            section.nodes, section.kind.name, plan.clients
         );
         let summaries = section.summaries(plan);
         let mut rows = vec![header(plan)];
         rows.extend(summaries.iter().map(|summary| row(plan, summary)));
         text.push_str(&aligned(&rows));
+        text.push_str(&gangs_table(&summaries));
         for round in &section.rounds {
             if let Some(failure) = &round.failure {
                 let _ = writeln!(text, "round {} failed: {failure}", round.round);
@@ -203,7 +246,8 @@ pub fn tables(plan: &Plan, sections: &[Section]) -> String {
 const NOTES: &str = "\
 Latencies are create to bound in ms, as seen by a watch of this program. Rates, p50 to p99.9 and CPU are medians over
 the rounds, max and memory the largest; /null is the median of the ratios within each round. server: CPU of
-kube-apiserver and etcd per pod in ms. others: cores used meanwhile by programs that have nothing to do with this.";
+kube-apiserver and etcd per pod in ms. others: cores used meanwhile by programs that have nothing to do with this.
+Gangs are partly bound from the first to the last of their pods, in ms; the null scheduler binds whatever comes.";
 
 fn header(plan: &Plan) -> Vec<String> {
     let mut columns = vec!["scheduler", "rounds", "pods/s"];
@@ -265,6 +309,51 @@ fn row(plan: &Plan, summary: &Summary) -> Vec<String> {
         format!("{:.2}", summary.elsewhere_cores),
     ]);
     cells
+}
+
+/// How gangs fared; nothing when the pods form none.
+fn gangs_table(summaries: &[Summary]) -> String {
+    let mut text = String::new();
+    let gangs = |summary: &Summary| {
+        summary
+            .gangs
+            .as_ref()
+            .map(|gangs| (gangs.gangs, gangs.room))
+    };
+    let Some((gangs, room)) = summaries.iter().find_map(gangs) else {
+        return text;
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{gangs} gangs, room for {room}");
+    let header = [
+        "scheduler".to_owned(),
+        "whole".to_owned(),
+        "partial".to_owned(),
+        format!("{room} whole after s"),
+        "partly bound p50".to_owned(),
+        "p99".to_owned(),
+        "max".to_owned(),
+    ];
+    let mut rows = vec![header.to_vec()];
+    rows.extend(summaries.iter().filter_map(|summary| {
+        let gangs = summary.gangs.as_ref()?;
+        let whole = if gangs.whole_min == gangs.whole_max {
+            gangs.whole_min.to_string()
+        } else {
+            format!("{}-{}", gangs.whole_min, gangs.whole_max)
+        };
+        Some(vec![
+            summary.scheduler.name().to_owned(),
+            whole,
+            gangs.partial_max.to_string(),
+            optional(gangs.seconds, 2),
+            format!("{:.0}", gangs.window_ms.p50),
+            format!("{:.0}", gangs.window_ms.p99),
+            format!("{:.0}", gangs.window_ms.max),
+        ])
+    }));
+    text.push_str(&aligned(&rows));
+    text
 }
 
 fn optional(value: Option<f64>, digits: usize) -> String {

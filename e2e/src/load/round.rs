@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::connection::Server;
 use super::contender::{Contender, Running};
 use super::fleet::{Creation, Fleet};
+use super::gangs::GangsMeasured;
 use super::histogram;
 use super::kinds::PodKind;
-use super::observer::{Observer, Seen};
+use super::observer::{Goal, Observer, Seen};
 use super::options::Plan;
 use super::quantiles::{Quantiles, count, middle_rate, milliseconds};
 use super::usage::{self, CpuSeconds, Pids, Reading};
@@ -58,6 +59,9 @@ pub struct Measured {
     pub fullest_node: usize,
     /// How often the API server ended the observing watch, which delays what is seen.
     pub watch_restarts: u32,
+    /// How gangs fared, if the pods form some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gangs: Option<GangsMeasured>,
 }
 
 impl Measured {
@@ -84,6 +88,8 @@ pub struct Stage<'a> {
     pub server: Arc<Server>,
     /// The connections that create and delete.
     pub fleet: Fleet,
+    /// How many nodes there are.
+    pub nodes: usize,
     /// What to measure.
     pub plan: &'a Plan,
     /// Where progress is told.
@@ -128,6 +134,9 @@ impl Stage<'_> {
         let deleted = self.fleet.delete_pods(&prefix, pods, self.progress).await;
         let measured = result?;
         deleted?;
+        if kind.gangs.is_some() {
+            self.fleet.delete_groups().await?;
+        }
         Ok(measured)
     }
 
@@ -141,7 +150,18 @@ impl Stage<'_> {
     ) -> Result<Measured> {
         self.wait_for_quiet().await?;
         let bodies = kind.pods(&contender.scheduler_name(), prefix, pods);
-        let mut observer = Observer::start(&self.server, prefix, pods).await?;
+        let goal = Goal {
+            pods,
+            gangs: kind
+                .gangs
+                .map(|gangs| (gangs, gangs.room(pods, self.nodes))),
+            stall: self.plan.stall(),
+        };
+        if let Some(gangs) = kind.gangs {
+            let groups = gangs.groups(prefix, pods);
+            self.fleet.create_groups(&groups, self.progress).await?;
+        }
+        let mut observer = Observer::start(&self.server, prefix, goal).await?;
         let pids = Pids {
             scheduler: running.pid(),
             apiserver: self
@@ -154,7 +174,7 @@ impl Stage<'_> {
         let before = Reading::take(pids)?;
         let begin = Instant::now();
         let creation = self.create(bodies, &observer).await?;
-        let seen = self.wait(&mut observer, running, pods).await?;
+        let seen = self.wait(&mut observer, running, goal).await?;
         running.wait_until_idle().await?;
         let cpu_seconds = Reading::take(pids)?.since(before);
         let cpu_window_seconds = begin.elapsed().as_secs_f64();
@@ -165,16 +185,21 @@ impl Stage<'_> {
         let bound: Vec<Duration> = seen
             .bound
             .iter()
+            .flatten()
             .map(|moment| moment.saturating_duration_since(creation.start))
             .collect();
-        let latencies = bound
+        let latencies = seen
+            .bound
             .iter()
             .zip(&creation.wanted)
-            .map(|(bound, wanted)| bound.saturating_sub(*wanted));
+            .filter_map(|(moment, wanted)| {
+                let bound = moment.as_ref()?.saturating_duration_since(creation.start);
+                Some(bound.saturating_sub(*wanted))
+            });
         let last = bound.iter().max().copied().unwrap_or_default();
         Ok(Measured {
             seconds: last.as_secs_f64(),
-            pods_per_second: count(pods) / last.as_secs_f64(),
+            pods_per_second: count(bound.len()) / last.as_secs_f64(),
             middle_rate: middle_rate(&bound),
             create_rate: count(pods) / creation.end.as_secs_f64(),
             latency_ms: Quantiles::of(latencies),
@@ -186,6 +211,9 @@ impl Stage<'_> {
             nodes_used: seen.nodes,
             fullest_node: seen.fullest,
             watch_restarts: seen.watch_restarts,
+            gangs: kind
+                .gangs
+                .map(|gangs| GangsMeasured::of(gangs, self.nodes, &seen.bound, creation.start)),
         })
     }
 
@@ -215,18 +243,24 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits until all pods are bound, as long as there is progress.
+    /// Waits until all pods are bound, as long as there is progress; with gangs, until there is none.
     async fn wait(
         &mut self,
         observer: &mut Observer,
         running: &mut Running,
-        pods: usize,
+        Goal { pods, gangs, .. }: Goal,
     ) -> Result<Seen> {
         let start = Instant::now();
         let mut last = (0, start);
         loop {
             tokio::select! {
-                result = &mut observer.task => return result.context("the observer panicked")?,
+                result = &mut observer.task => {
+                    let seen = result.context("the observer panicked")??;
+                    if seen.bound.iter().all(Option::is_none) {
+                        bail!("none of {pods} pods was bound for {} s", self.plan.stall);
+                    }
+                    return Ok(seen);
+                }
                 () = tokio::time::sleep(POLL) => {}
             }
             let seen = *observer.seen.borrow();
@@ -237,7 +271,7 @@ impl Stage<'_> {
             if seen > last.0 {
                 last = (seen, Instant::now());
             }
-            if last.1.elapsed() > self.plan.stall() {
+            if gangs.is_none() && last.1.elapsed() > self.plan.stall() {
                 bail!(
                     "{seen} of {pods} pods are bound, and none was for {} s",
                     self.plan.stall

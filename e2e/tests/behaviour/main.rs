@@ -7,12 +7,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accounting;
+mod gangs;
 mod gates;
 mod launcher;
 mod messages;
 mod metrics;
 mod nominated;
 mod placement;
+mod pod_groups;
 mod preemption;
 mod process;
 mod records;
@@ -20,4 +22,5 @@ mod restarts;
 mod spreading;
 mod twin_preemption;
 mod unsupported;
+mod volumes;
 mod wakeup;

@@ -33,12 +33,6 @@ async fn check_refused(pod: PodBuilder, words: &[&str]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn berth_refuses_persistent_volume_claims() -> Result<()> {
-    let volumes = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
-    check_refused(pod("p").spec("volumes", volumes), &["volume"]).await
-}
-
-#[tokio::test]
 async fn berth_refuses_resource_claims() -> Result<()> {
     let claims = json!([{"name": "gpu", "resourceClaimName": "gpu"}]);
     check_refused(

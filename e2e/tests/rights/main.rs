@@ -11,14 +11,14 @@ mod roles;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use e2e::controlplane::process::TempDir;
 use e2e::controlplane::{SchedulerOptions, get};
 use e2e::harness::{Cluster, metric};
 use e2e::objects::{PodBuilder, node, pod};
-use e2e::{ControlPlane, Options, SchedulerKind};
+use e2e::pod_groups::{PodGroupApi, kubectl};
+use e2e::{Options, SchedulerKind};
 use http::Request;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -44,8 +44,11 @@ async fn rights_are_exact() -> Result<()> {
         ],
         ..Options::default()
     };
-    let mut cluster = Cluster::with_options(options).await?;
+    let mut cluster = Cluster::with_options(options.with_pod_groups()).await?;
     let control_plane = cluster.control_plane();
+    for api in PodGroupApi::CUSTOM {
+        api.install(control_plane)?;
+    }
     let deploy = deploy();
     kubectl(control_plane, &["apply", "-k", &deploy.to_string_lossy()])?;
     let token = kubectl(control_plane, &["create", "token", NAME, "-n", NAMESPACE])?;
@@ -80,6 +83,7 @@ async fn rights_are_exact() -> Result<()> {
     let foreign: BTreeSet<_> = asked
         .iter()
         .filter(|one| !granted.iter().any(|right| right.covers(&one.right)))
+        .filter(|one| !is_discovery(one))
         .collect();
     assert!(foreign.is_empty(), "not by roles of {NAME}: {foreign:#?}");
     let unused: Vec<_> = granted
@@ -93,20 +97,41 @@ async fn rights_are_exact() -> Result<()> {
     Ok(())
 }
 
+/// Whether it was asked which groups of pods there are, which everybody may (`system:discovery`).
+fn is_discovery(asked: &log::Asked) -> bool {
+    let path = &asked.right.resource;
+    asked.right.verb == "get"
+        && PodGroupApi::ALL.iter().any(|api| {
+            let group = format!("/apis/{}", api.group());
+            *path == group || *path == format!("{group}/{}", api.version())
+        })
+}
+
 /// What Berth can do without, by resource and kind.
-const OPTIONAL: [(&str, &str); 5] = [
+const OPTIONAL: [(&str, &str); 11] = [
     ("priorityclasses", "PriorityClass"),
     ("services", "Service"),
     ("replicationcontrollers", "ReplicationController"),
     ("replicasets", "ReplicaSet"),
     ("statefulsets", "StatefulSet"),
+    ("persistentvolumeclaims", "PersistentVolumeClaim"),
+    ("persistentvolumes", "PersistentVolume"),
+    ("storageclasses", "StorageClass"),
+    ("podgroups", "PodGroup.scheduling.k8s.io"),
+    ("podgroups", "PodGroup.scheduling.x-k8s.io"),
+    ("podgroups", "PodGroup.scheduling.volcano.sh"),
 ];
 
-/// Who may not list what only default spreading reads, or priority classes, schedules and is told.
+/// Who may not list what only default spreading reads, volumes, priority classes or groups of pods, schedules and is
+/// told.
 #[tokio::test]
 async fn some_rights_can_be_missing() -> Result<()> {
-    let mut cluster = Cluster::with_options(Options::default()).await?;
+    let options = Options::default().with_pod_groups();
+    let mut cluster = Cluster::with_options(options).await?;
     let control_plane = cluster.control_plane();
+    for api in PodGroupApi::CUSTOM {
+        api.install(control_plane)?;
+    }
     let deploy = deploy().to_string_lossy().into_owned();
     let made = ["create", "-k", &deploy, "--dry-run=client", "-o", "json"];
     let made = kubectl(control_plane, &made)?;
@@ -182,6 +207,26 @@ async fn everything(cluster: &mut Cluster) -> Result<()> {
         })
         .await?;
 
+    // It tells groups of pods how they fare.
+    for api in PodGroupApi::ALL {
+        api.create(cluster, "group", 2).await?;
+        let member = ours(&format!("member-{}", api.group()));
+        cluster.pod(api.member(member, "group")).await?;
+        cluster
+            .eventually(
+                &format!("status of a group of {}", api.group()),
+                async || {
+                    let group = api.get(cluster, "group").await?;
+                    let status = &group["status"];
+                    let told = ["conditions", "phase"]
+                        .iter()
+                        .any(|key| !status[key].is_null());
+                    Ok(told.then_some(()))
+                },
+            )
+            .await?;
+    }
+
     // It cannot know what became of a bind that a webhook out of order has failed with 500, and reads the pod.
     let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client());
     webhooks.create(&PostParams::default(), &webhook()?).await?;
@@ -226,23 +271,6 @@ fn account() -> String {
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
-}
-
-/// Runs kubectl as an administrator and returns what it prints.
-fn kubectl(control_plane: &ControlPlane, arguments: &[&str]) -> Result<String> {
-    let cache = control_plane.directory().join("kubectl");
-    let output = Command::new(control_plane.binaries().kubectl())
-        .arg("--kubeconfig")
-        .arg(control_plane.kubeconfig())
-        .arg("--cache-dir")
-        .arg(cache)
-        .args(arguments)
-        .output()?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("kubectl {arguments:?}: {errors}");
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// A webhook that is asked about all binds and that nobody answers for.

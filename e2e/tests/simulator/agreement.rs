@@ -102,6 +102,9 @@ async fn furnish(client: &Client, scene: &Scene) -> Result<()> {
         let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
         create(client, classes, class).await?;
     }
+    for (collection, object) in &scene.storage {
+        create(client, collection, object).await?;
+    }
     for node in &scene.nodes {
         create(client, "/api/v1/nodes", node).await?;
     }
@@ -197,6 +200,10 @@ async fn in_the_demonstration(demo: &Demo, scene: &Scene, order: &[String]) -> R
     furnish(client, scene).await?;
     let (nodes, placed) = (scene.nodes.len(), scene.placed.len());
     demo.wait_known(nodes, placed).await?;
+    for kind in ["StorageClass", "PersistentVolume", "PersistentVolumeClaim"] {
+        let of_kind = scene.storage.iter().filter(|(_, one)| one["kind"] == kind);
+        demo.wait_seen(kind, of_kind.count()).await?;
+    }
     for name in order {
         let mut pods = scene.waiting.iter();
         let pod = pods.find(|pod| pod["metadata"]["name"] == name.as_str());
@@ -244,7 +251,7 @@ async fn every_plugin_and_every_reason() -> Result<()> {
     let outcome = agree(&demo, &scene::rich().await?).await?;
     let placed = outcome.iter().filter(|(_, told)| !told.node.is_empty());
     let placed: Vec<&str> = placed.map(|(name, _)| name.as_str()).collect();
-    let expected: Vec<String> = (0..15).map(|number| format!("p{number:02}")).collect();
+    let expected: Vec<String> = (0..16).map(|number| format!("p{number:02}")).collect();
     assert_eq!(placed, expected);
     let messages: Vec<&str> = outcome
         .values()
@@ -265,7 +272,11 @@ async fn every_plugin_and_every_reason() -> Result<()> {
         "node(s) didn't match pod affinity rules",
         "node(s) didn't match pod anti-affinity rules",
         "node(s) didn't match pod topology spread constraints (missing required label)",
+        "persistentvolumeclaim \"absent\" not found",
+        "pod has unbound immediate PersistentVolumeClaims",
         "does not support volumes that need binding",
+        "node(s) didn't match PersistentVolume's node affinity",
+        "persistentvolume \"gone\" not found",
         "does not support volumes that nodes cannot share",
         "does not support resource claims",
         "No preemption victims found for incoming pod",

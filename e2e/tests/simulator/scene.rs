@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use e2e::objects::{
-    NodeBuilder, PodBuilder, node, pod, preferred_node_affinity, required_node_affinity,
+    NodeBuilder, PodBuilder, bound_claim, node, pod, preferred_node_affinity,
+    required_node_affinity, unbound_claim, volume,
 };
 use e2e::random::{Random, random_node, random_pod};
 use futures::future::try_join_all;
@@ -23,6 +24,8 @@ const UIDS: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
     pub classes: Vec<Value>,
+    /// Storage classes, volumes and claims, each with the path of its collection.
+    pub storage: Vec<(&'static str, Value)>,
     pub nodes: Vec<Value>,
     /// Pods that are on their nodes.
     pub placed: Vec<Value>,
@@ -60,7 +63,10 @@ impl Scene {
     /// All objects, for a simulation.
     pub fn objects(&self) -> Vec<Value> {
         let lists = [&self.classes, &self.nodes, &self.placed, &self.waiting];
-        lists.into_iter().flatten().cloned().collect()
+        let storage = self.storage.iter().map(|(_, object)| object);
+        (lists.into_iter().flatten().chain(storage))
+            .cloned()
+            .collect()
     }
 
     /// Leaves out pods for which several nodes are equally good, since any of them would be right.
@@ -69,7 +75,7 @@ impl Scene {
             let answers = (0..UIDS).map(|number| {
                 let mut objects = self.objects();
                 for object in &mut objects {
-                    if object["kind"] == "Pod" {
+                    if object["kind"] == "Pod" || object["kind"] == "PersistentVolumeClaim" {
                         object["metadata"]["namespace"] = json!(format!("n{number}"));
                     }
                 }
@@ -170,6 +176,7 @@ pub async fn rich() -> Result<Scene> {
     )?;
     scene.place(pod("filling").host_port(9090, "TCP"), "full")?;
     scene.place(pod("serving").host_port(9090, "TCP"), "small")?;
+    scene.storage = storage();
     for pod in placeable().into_iter().chain(refused()) {
         scene.wait(pod)?;
     }
@@ -187,6 +194,27 @@ fn tolerant() -> PodBuilder {
 
 fn main_container(resources: &Value) -> Value {
     json!([{"name": "main", "image": "pause", "resources": resources}])
+}
+
+/// Claims of all sorts.
+fn storage() -> Vec<(&'static str, Value)> {
+    const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
+    const VOLUMES: &str = "/api/v1/persistentvolumes";
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "waits"},
+        "provisioner": "disks.example", "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    let mode = "ReadWriteMany";
+    vec![
+        ("/apis/storage.k8s.io/v1/storageclasses", class),
+        (VOLUMES, volume("on-hdd", &[("disk", "In", &["hdd"])])),
+        (VOLUMES, volume("on-tape", &[("disk", "In", &["tape"])])),
+        (CLAIMS, bound_claim("near", "on-hdd", mode)),
+        (CLAIMS, bound_claim("elsewhere", "on-tape", mode)),
+        (CLAIMS, bound_claim("torn", "gone", mode)),
+        (CLAIMS, unbound_claim("unbound", "", mode)),
+        (CLAIMS, unbound_claim("waiting", "waits", mode)),
+    ]
 }
 
 /// Pods that find a place.
@@ -225,6 +253,7 @@ fn placeable() -> Vec<PodBuilder> {
             .toleration(json!({"operator": "Exists"}))
             .request("memory", "9Gi"),
         pod("p").request("ephemeral-storage", "10Gi"),
+        pod("p").claim("near"),
     ]
 }
 
@@ -254,7 +283,6 @@ fn refused() -> Vec<PodBuilder> {
         ]});
         affinity
     };
-    let claim = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
     let disk = json!([{"name": "data", "iscsi": {
         "targetPortal": "10.0.0.1:3260", "iqn": "iqn.2026-01.example:disk", "lun": 0,
     }}]);
@@ -275,7 +303,11 @@ fn refused() -> Vec<PodBuilder> {
         pod("p").affinity(required("podAffinity")),
         tolerant().affinity(alone_on("gpu")),
         pod("p").spec("topologySpreadConstraints", spread),
-        pod("p").spec("volumes", claim),
+        pod("p").claim("absent"),
+        pod("p").claim("unbound"),
+        pod("p").claim("waiting"),
+        pod("p").claim("elsewhere"),
+        pod("p").claim("torn"),
         pod("p").spec("volumes", disk),
         pod("p").spec(
             "resourceClaims",

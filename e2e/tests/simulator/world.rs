@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use e2e::controlplane::berth_binary;
 use e2e::controlplane::process::{Process, TempDir};
+use e2e::harness::metric;
 use http::Request;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -85,6 +86,9 @@ impl Demo {
             "/api/v1/namespaces/default/pods?gracePeriodSeconds=0",
             "/api/v1/nodes",
             "/api/v1/namespaces/default/events",
+            "/api/v1/namespaces/default/persistentvolumeclaims",
+            "/api/v1/persistentvolumes",
+            "/apis/storage.k8s.io/v1/storageclasses",
         ] {
             ask(&self.client, "DELETE", collection, Value::Null).await?;
         }
@@ -101,21 +105,38 @@ impl Demo {
 
     /// Waits until the scheduler knows so many nodes and so many placed pods.
     pub async fn wait_known(&self, nodes: usize, pods: usize) -> Result<()> {
+        let known = |page: &str, kind: &str, count: usize| {
+            let line = format!("scheduler_cache_size{{type=\"{kind}\"}} {count}");
+            page.lines().any(|found| found == line)
+        };
+        let what = format!("not {nodes} nodes and {pods} pods");
+        self.wait_page(&what, |page| {
+            known(page, "nodes", nodes) && known(page, "pods", pods)
+        })
+        .await
+    }
+
+    /// Waits until the scheduler has seen so many objects of a kind come or change.
+    pub async fn wait_seen(&self, kind: &str, count: usize) -> Result<()> {
+        let labels = [format!("kind=\"{kind}\""), "type=\"applied\"".to_owned()];
+        let labels = labels.each_ref().map(String::as_str);
+        self.wait_page(&format!("not {count} of {kind}"), |page| {
+            let seen = metric(page, "berth_watch_events_total", &labels);
+            seen.unwrap_or(0.0) >= count as f64
+        })
+        .await
+    }
+
+    /// Waits until the scheduler's metrics are so.
+    async fn wait_page(&self, what: &str, is_so: impl Fn(&str) -> bool) -> Result<()> {
         let start = Instant::now();
         loop {
             let request = Request::get("/metrics").body(Vec::new())?;
             let page = self.pages.request_text(request).await?;
-            let known = |kind: &str, count: usize| {
-                let line = format!("scheduler_cache_size{{type=\"{kind}\"}} {count}");
-                page.lines().any(|found| found == line)
-            };
-            if known("nodes", nodes) && known("pods", pods) {
+            if is_so(&page) {
                 return Ok(());
             }
-            ensure!(
-                start.elapsed() < LIMIT,
-                "not {nodes} nodes and {pods} pods:\n{page}"
-            );
+            ensure!(start.elapsed() < LIMIT, "{what}:\n{page}");
             tokio::time::sleep(POLL).await;
         }
     }

@@ -13,6 +13,7 @@ mod resources;
 mod scores;
 mod spread;
 mod terms;
+mod volumes;
 mod wakeups;
 
 use std::collections::BTreeSet;

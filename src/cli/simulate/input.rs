@@ -23,6 +23,9 @@ pub(super) struct Objects {
     pub(super) replication_controllers: Vec<api::ReplicationController>,
     pub(super) replica_sets: Vec<api::ReplicaSet>,
     pub(super) stateful_sets: Vec<api::StatefulSet>,
+    pub(super) claims: Vec<api::PersistentVolumeClaim>,
+    pub(super) volumes: Vec<api::PersistentVolume>,
+    pub(super) storage_classes: Vec<api::StorageClass>,
     pub(super) priority_classes: Vec<api::PriorityClass>,
     /// How many there were of other kinds.
     pub(super) skipped: BTreeMap<String, usize>,
@@ -84,6 +87,9 @@ impl Reader {
             ("", "ReplicationController") => self.replication_controller(place, raw),
             ("apps", "ReplicaSet") => self.replica_set(place, raw),
             ("apps", "StatefulSet") => self.stateful_set(place, raw),
+            ("", "PersistentVolumeClaim") => self.claim(place, raw),
+            ("", "PersistentVolume") => self.volume(place, raw),
+            ("storage.k8s.io", "StorageClass") => self.storage_class(place, raw),
             ("scheduling.k8s.io", "PriorityClass") => self.priority_class(place, raw),
             _ => {
                 *self.objects.skipped.entry(kind.kind.clone()).or_default() += 1;
@@ -144,6 +150,33 @@ impl Reader {
         Ok(())
     }
 
+    fn claim(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut claim: api::PersistentVolumeClaim = decode(raw)?;
+        self.name_within("PersistentVolumeClaim", &mut claim.metadata, place)?;
+        let namespace = claim.metadata.namespace.clone();
+        for owner in &mut claim.metadata.owner_references {
+            if &*owner.kind == "Pod" {
+                owner.uid = uid_of_pod(&namespace, &owner.name);
+            }
+        }
+        self.objects.claims.push(claim);
+        Ok(())
+    }
+
+    fn volume(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let volume: api::PersistentVolume = decode(raw)?;
+        self.name("PersistentVolume", &volume.metadata, place)?;
+        self.objects.volumes.push(volume);
+        Ok(())
+    }
+
+    fn storage_class(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let class: api::StorageClass = decode(raw)?;
+        self.name("StorageClass", &class.metadata, place)?;
+        self.objects.storage_classes.push(class);
+        Ok(())
+    }
+
     fn priority_class(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
         let class: api::PriorityClass = decode(raw)?;
         self.name("PriorityClass", &class.metadata, place)?;
@@ -159,7 +192,7 @@ impl Reader {
         let api::Meta {
             namespace, name, ..
         } = &pod.metadata;
-        pod.metadata.uid = format!("{namespace}/{name}").into();
+        pod.metadata.uid = uid_of_pod(namespace, name);
         pod.metadata.resource_version = Box::default();
         // What some scheduler said earlier is not what is found now.
         (pod.status.conditions).retain(|condition| &*condition.kind != "PodScheduled");
@@ -252,6 +285,11 @@ impl Reader {
         objects.add_namespaces();
         objects
     }
+}
+
+/// Pods of manifests have no uid, and those of several dumps may share one.
+fn uid_of_pod(namespace: &str, name: &str) -> Box<str> {
+    format!("{namespace}/{name}").into()
 }
 
 fn decode<T: serde::de::DeserializeOwned>(raw: Raw<'_>) -> Result<T, Wrong> {

@@ -14,7 +14,9 @@ use super::report::{NodeUse, Placement, Report};
 use super::schedulers::Schedulers;
 use crate::api;
 use crate::cluster::Cluster;
-use crate::engine::{Action, Change, ConditionReason, Effect, Engine, EventKind, Outcome, Setup};
+use crate::engine::{
+    Action, Change, ConditionReason, Effect, Engine, EventKind, Outcome, Setup, VolumeChange,
+};
 use crate::model::{Requests, Time};
 use crate::telemetry::metrics::Metrics;
 
@@ -102,6 +104,15 @@ fn changes(objects: Objects) -> impl Iterator<Item = Change> {
         ))
         .chain(of(objects.replica_sets, Change::ReplicaSet))
         .chain(of(objects.stateful_sets, Change::StatefulSet))
+        .chain(of(objects.storage_classes, |class| {
+            Change::Volumes(VolumeChange::StorageClass(class))
+        }))
+        .chain(of(objects.volumes, |volume| {
+            Change::Volumes(VolumeChange::Volume(volume))
+        }))
+        .chain(of(objects.claims, |claim| {
+            Change::Volumes(VolumeChange::Claim(claim))
+        }))
         .chain(of(objects.priority_classes, Change::PriorityClass))
         .chain(of(objects.nodes, Change::Node))
         .chain(of(objects.pods, Change::Pod))

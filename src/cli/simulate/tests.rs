@@ -12,6 +12,7 @@ mod mutations;
 mod peers;
 mod problems;
 mod scores;
+mod volumes;
 
 use std::path::Path;
 

@@ -49,10 +49,7 @@ fn a_configuration_file_decides_about_profiles() {
     assert_eq!(settings.profiles.len(), 3);
     assert_eq!(settings.kubeconfig(), None);
     assert_eq!(settings.election().resource_name, "berth");
-    assert_eq!(
-        settings.shown["profiles"][1]["schedulerName"],
-        "gpu-packing"
-    );
+    assert_eq!(settings.shown["profiles"][1]["schedulerName"], "gpu");
     let settings = settings_of(&["run", "--scheduler-name=a", "--scheduler-name=b"]);
     assert_eq!(settings.profiles.len(), 2);
     assert_eq!(settings.election().resource_name, "berth");

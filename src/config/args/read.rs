@@ -2,8 +2,8 @@
 //! `apis/config/v1/defaults.go`, `apis/config/validation/validation_pluginargs.go`.
 
 use super::{
-    Args, DefaultPreemptionArgs, DynamicResourcesArgs, InterPodAffinityArgs, Nanoseconds,
-    NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
+    Args, DefaultPreemptionArgs, DynamicResourcesArgs, GangSchedulingArgs, InterPodAffinityArgs,
+    Nanoseconds, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
     PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
     TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
 };
@@ -46,6 +46,7 @@ fn reader_of(plugin: &str) -> Option<fn(&mut Fields<'_>) -> Args> {
     Some(match plugin {
         "DefaultPreemption" => default_preemption,
         "DynamicResources" => dynamic_resources,
+        "GangScheduling" => gang_scheduling,
         "InterPodAffinity" => inter_pod_affinity,
         "NodeAffinity" => node_affinity,
         "NodeResourcesBalancedAllocation" => balanced_allocation,
@@ -117,6 +118,22 @@ fn dynamic_resources(fields: &mut Fields<'_>) -> Args {
             SECOND,
             "must be at least 1 second",
         ),
+    })
+}
+
+fn gang_scheduling(fields: &mut Fields<'_>) -> Args {
+    let name = "headOfLinePatience";
+    let patience = fields.get(name).and_then(|one| one.duration());
+    let patience = Nanoseconds(patience.unwrap_or(300 * SECOND));
+    if patience.0 < 0 {
+        let shown = crate::config::duration::format(patience.0);
+        let why = "must be zero or positive";
+        fields.problems.invalid(&fields.path_of(name), shown, why);
+    }
+    let reservation = fields.get("headOfLineReservation");
+    Args::GangScheduling(GangSchedulingArgs {
+        head_of_line_reservation: reservation.and_then(|one| one.boolean()).unwrap_or(true),
+        head_of_line_patience: patience,
     })
 }
 

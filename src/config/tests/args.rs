@@ -53,6 +53,24 @@ fn plugin_config_belongs_to_a_plugin_once() {
 }
 
 #[test]
+fn gang_scheduling() {
+    let plugin = "GangScheduling";
+    let args = |reservation: bool, patience: &str| json!({"headOfLineReservation": reservation, "headOfLinePatience": patience});
+    reads(plugin, "{}", args(true, "5m0s"));
+    reads(
+        plugin,
+        "{headOfLineReservation: false}",
+        args(false, "5m0s"),
+    );
+    reads(plugin, "{headOfLinePatience: 90s}", args(true, "1m30s"));
+    wrong(
+        plugin,
+        "{headOfLinePatience: -1s}",
+        &[".headOfLinePatience: Invalid value: \"-1s\": must be zero or positive"],
+    );
+}
+
+#[test]
 fn default_preemption() {
     let plugin = "DefaultPreemption";
     reads(

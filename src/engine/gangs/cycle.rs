@@ -23,6 +23,15 @@ impl Engine {
             return;
         }
         let members: Vec<PodKey> = gang.pending().collect();
+        if let Some(text) = self.gang_behind_head(id, &members) {
+            self.queue.fail_gang(unit, now);
+            self.gangs.page(id).refusal = Some(text.as_str().into());
+            for &key in &members {
+                let text = text.as_str().into();
+                self.patch_condition(key, ConditionReason::Unschedulable, &text);
+            }
+            return;
+        }
         self.queue.gang_tried(members.iter().copied(), now);
         for &member in &members {
             self.unmark(member);
@@ -137,6 +146,7 @@ impl Engine {
     fn gang_placed(&mut self, id: GangId, members: &[PodKey], plan: Plan, now: Time, started: f64) {
         let page = self.gangs.page(id);
         (page.room, page.asked) = (None, None);
+        let held = plan.placed.iter().any(|placed| !placed.waits.is_empty());
         for placed in &plan.placed {
             let Some(&key) = members.get(placed.candidate) else {
                 continue;
@@ -146,7 +156,12 @@ impl Engine {
             };
             self.gangs.table.relocate(&uid, Place::Binding(key));
             self.queue.member_in_flight(key);
-            self.send_bind(key, placed.choice.node, placed.placed, started);
+            let on = (placed.choice.node, placed.placed);
+            if held {
+                self.await_permission(key, on, &placed.waits, started, now);
+            } else {
+                self.send_bind(key, on.0, on.1, started);
+            }
         }
         let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
             return;

@@ -55,7 +55,8 @@ impl Engine {
             );
             self.group_event(id, EventKind::GangOverdue, note.into());
         }
-        self.watch_for_timeout(id, timeout);
+        self.find_head(now);
+        self.watch_for_timeout(id, timeout, now);
         self.tell_status(id, status);
     }
 
@@ -68,7 +69,13 @@ impl Engine {
         if told.is_some_and(|(_, told)| *told == status) {
             return;
         }
-        let before = told.map(|(_, told)| told.phase);
+        // A group that was made before its pods has had nothing to say yet.
+        let silent = |status: &GroupStatus| {
+            status.phase == GroupPhase::Incomplete && status.message.is_empty()
+        };
+        let before = told
+            .filter(|(_, told)| !silent(told))
+            .map(|(_, told)| told.phase);
         page.told = Some((uid, status.clone()));
         if before != Some(status.phase) {
             let kind = match status.phase {
@@ -135,7 +142,9 @@ impl Engine {
         let texts = self.words_for_refusal(gang, members, refused);
         self.tell_members(&texts.members);
         self.group_event(id, EventKind::FailedScheduling, texts.group.into());
-        self.gangs.page(id).refusal = Some(texts.status.into());
+        let page = self.gangs.page(id);
+        page.refusal = Some(texts.status.into());
+        page.hopeless = texts.hopeless;
         self.gangs.tell_at(id, now + super::SETTLE);
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Texts {
     pub(super) group: String,
     /// The same for its status.
     pub(super) status: String,
+    /// Whether it can never fit the nodes as they are.
+    pub(super) hopeless: bool,
 }
 
 /// Why a gang is not tried yet.
@@ -96,7 +98,7 @@ impl Engine {
             "minCount ({min}) cannot be satisfied: {scheduled} scheduled, {remaining} remaining"
         );
         let preemption = self.words_for_gang_preemption(members);
-        let story = self.story(gang, members, refused);
+        let (story, hopeless) = self.story(gang, members, refused);
         let key = |place: &usize| members.get(*place).copied();
         let mut texts = Vec::with_capacity(members.len());
         for fitted in refused.fitted.iter().filter_map(key) {
@@ -119,6 +121,7 @@ impl Engine {
             members: texts,
             group: first.unwrap_or_else(|| format!("{short}. {story}")),
             status: format!("{short}{preemption}. {story}"),
+            hopeless,
         }
     }
 
@@ -139,7 +142,9 @@ impl Engine {
     }
 
     /// `gang train/llama: 14 of 16 members fit; best domain rack=r11 lacks 2 nvidia.com/gpu`.
-    fn story(&self, gang: &Gang, members: &[PodKey], refused: &Refused) -> String {
+    ///
+    /// Also whether it can never fit the nodes as they are.
+    fn story(&self, gang: &Gang, members: &[PodKey], refused: &Refused) -> (String, bool) {
         let mut story = format!(
             "gang {}: {} of {} members fit",
             gang.reference,
@@ -152,23 +157,24 @@ impl Engine {
             .and_then(|refusal| self.lacking(*members.get(refusal.candidate)?, missing));
         let never = self.never(&need.pods, members, refused);
         if let Some((key, value)) = &refused.domain {
-            let fit = refused.fitted.len();
-            let _ = write!(story, "; best domain {key}={value} has room for {fit}");
-            if let Some(lacks) = &lacks {
-                let _ = write!(story, " and lacks {lacks}");
+            let _ = write!(story, "; best domain {key}={value}");
+            match &lacks {
+                Some(lacks) => write!(story, " lacks {lacks}"),
+                None => write!(story, " has room for {}", refused.fitted.len()),
             }
+            .unwrap_or_default();
         } else if let Some(key) = gang.topology().required {
             let _ = write!(story, "; no node in question has the label {key}");
         } else if let (Some(lacks), None) = (&lacks, &never) {
             let _ = write!(story, "; the cluster lacks {lacks}");
         }
         if refused.fits_elsewhere {
-            story.push_str("; without the topology constraint it fits now");
+            story.push_str("; without the constraint it fits now");
         }
-        if let Some(never) = never {
+        if let Some(never) = &never {
             let _ = write!(story, "; {never}");
         }
-        story
+        (story, never.is_some())
     }
 
     /// What the members that do not fit lack: devices before cpu and memory.

@@ -8,7 +8,7 @@ use crate::cluster::NodeId;
 use crate::cluster::NodeSet;
 use crate::framework::{Diagnosis, EventSet, Filter};
 use crate::framework::{Permit, PermitAnswer, Plugin, PreEnqueue, Reserve};
-use crate::model::{PodShape, WaitingPod};
+use crate::model::{PodRef, PodShape, WaitingPod};
 use crate::plugins::defaults;
 use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};
 
@@ -113,7 +113,7 @@ impl Reserve for Booking {
 }
 
 impl Permit for Booking {
-    fn permit(&self, pod: &PodShape, _: NodeId, _: &Cluster) -> PermitAnswer {
+    fn permit(&self, _: &PodRef, pod: &PodShape, _: NodeId, _: &Cluster) -> PermitAnswer {
         self.call("is asked");
         if marked(pod) && self.refuses_permit {
             return PermitAnswer::Reject("not today".to_owned());

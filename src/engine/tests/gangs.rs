@@ -1,10 +1,11 @@
 //! Gangs: the scenarios that a gang scheduler must survive, each on an engine and an API server that
 //! is only a map.
 
+mod head;
 mod histories;
 mod invalid;
 mod lost;
-mod scene;
+pub(super) mod scene;
 mod topology;
 mod unit;
 mod waiting;

@@ -6,7 +6,7 @@ use super::server::{Server, ServerPod};
 use super::*;
 use crate::cluster::NodeId;
 use crate::framework::{Permit, PermitAnswer, Plugin, PostFilter, PreFilter, PreFilterAnswer};
-use crate::model::PodShape;
+use crate::model::{PodRef, PodShape};
 use crate::plugins::defaults;
 use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};
 
@@ -173,7 +173,7 @@ impl PreFilter for Refuses {
 }
 
 impl Permit for Refuses {
-    fn permit(&self, _: &PodShape, _: NodeId, _: &Cluster) -> PermitAnswer {
+    fn permit(&self, _: &PodRef, _: &PodShape, _: NodeId, _: &Cluster) -> PermitAnswer {
         PermitAnswer::Reject("no".to_owned())
     }
 }

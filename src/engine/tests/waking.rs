@@ -198,7 +198,7 @@ impl Engine {
     /// How many classes the waiting pods are of, counting those apart that others tell apart.
     fn classes_waiting(&self) -> usize {
         let classes = self.pods.values().map(|pod| (pod.class, pod.peers));
-        classes.collect::<std::collections::BTreeSet<_>>().len()
+        classes.collect::<BTreeSet<_>>().len()
     }
 }
 

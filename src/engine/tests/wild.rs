@@ -70,7 +70,10 @@ fn rich_pod() -> Value {
                 "labelSelector": selector, "minDomains": 2, "nodeAffinityPolicy": "Honor",
                 "nodeTaintsPolicy": "Honor", "matchLabelKeys": ["tier"],
             }],
-            "volumes": [{ "image": { "reference": "registry.example/data" } }],
+            "volumes": [
+                { "image": { "reference": "registry.example/data" } },
+                { "name": "v", "persistentVolumeClaim": { "claimName": "data" } },
+            ],
             "resourceClaims": [], "hostNetwork": false, "hostUsers": false,
         },
         "status": {
@@ -100,6 +103,30 @@ fn rich_node() -> Value {
             "images": [{ "names": ["registry.example/app:1"], "sizeBytes": 1_000_000_000 }],
             "declaredFeatures": ["VolumeBindMountOptions"],
         },
+    })
+}
+
+/// The claim of [`rich_pod`].
+fn rich_claim() -> Value {
+    json!({
+        "metadata": {
+            "annotations": { "pv.kubernetes.io/bind-completed": "yes" },
+            "ownerReferences": [{ "kind": "Pod", "name": "p", "uid": "u", "controller": true }],
+        },
+        "spec": {
+            "volumeName": "disk", "storageClassName": "fast", "accessModes": ["ReadWriteMany"],
+        },
+        "status": { "phase": "Bound" },
+    })
+}
+
+fn rich_volume() -> Value {
+    let expression = json!({ "key": "disk", "operator": "In", "values": ["ssd"] });
+    let field = json!({ "key": "metadata.name", "operator": "NotIn", "values": ["n9"] });
+    let term = json!({ "matchExpressions": [expression], "matchFields": [field] });
+    json!({
+        "metadata": { "labels": { "topology.kubernetes.io/zone": "a__b" } },
+        "spec": { "nodeAffinity": { "required": { "nodeSelectorTerms": [term] } } },
     })
 }
 
@@ -177,6 +204,13 @@ fn twists() -> impl Strategy<Value = Vec<(Index, Twist)>> {
     vec((any::<Index>(), twist), 0..6)
 }
 
+/// Mostly nothing, so that what comes afterwards is reached.
+fn seldom<T: Clone + std::fmt::Debug + 'static>(
+    some: impl Strategy<Value = Vec<T>> + 'static,
+) -> impl Strategy<Value = Vec<T>> {
+    prop_oneof![3 => Just(Vec::new()), 1 => some]
+}
+
 fn pointers(value: &Value, at: &str, into: &mut Vec<String>) {
     let mut visit = |key: &str, value: &Value| {
         let key = key.replace('~', "~0").replace('/', "~1");
@@ -244,6 +278,26 @@ fn node_change(node: &Value) -> Change {
     }
 }
 
+/// The claim and its volume, as far as they can be read.
+fn storage_changes(claim: Value, volume: Value) -> Vec<Change> {
+    let mut claim = named(claim, "data", "");
+    claim["metadata"]["namespace"] = "default".into();
+    let claim = Watched::<api::PersistentVolumeClaim>::from_json(&claim.to_string());
+    let volume = named(volume, "disk", "");
+    let volume = Watched::<api::PersistentVolume>::from_json(&volume.to_string());
+    let claim = claim
+        .object
+        .ok()
+        .map(|claim| VolumeChange::Claim(Box::new(claim)));
+    let volume = volume
+        .object
+        .ok()
+        .map(|volume| VolumeChange::Volume(Box::new(volume)));
+    (claim.into_iter().chain(volume))
+        .map(Change::Volumes)
+        .collect()
+}
+
 fn plain_pod(name: &str, node: &str) -> Value {
     json!({
         "metadata": { "name": name, "namespace": "plain", "uid": name, "resourceVersion": "1" },
@@ -274,6 +328,7 @@ proptest! {
         waiting in vec(twists(), 1..4),
         placed in vec(twists(), 0..3),
         nodes in vec(twists(), 0..3),
+        (claim, volume) in (seldom(twists()), seldom(twists())),
         later in twists(),
     ) {
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -287,6 +342,9 @@ proptest! {
             "status": { "allocatable": { "cpu": "8", "memory": "8Gi", "pods": "110" } },
         });
         engine.apply(node_change(&good), NOW);
+        for change in storage_changes(twisted(rich_claim(), claim), twisted(rich_volume(), volume)) {
+            engine.apply(change, NOW);
+        }
         for (place, twists) in placed.into_iter().enumerate() {
             let pod = named(twisted(rich_pod(), twists), &format!("placed-{place}"), "n0");
             engine.apply(pod_change(&pod), NOW);

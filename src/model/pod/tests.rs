@@ -87,35 +87,32 @@ fn host_ports_are_those_of_containers_and_sidecars() {
 }
 
 #[test]
-fn what_cannot_be_honoured_is_seen() {
-    use Unsupported::{ExclusiveDisks, ResourceClaims, VolumeClaims};
+fn resource_claims_are_seen() {
     for (spec, expected) in [
-        ("{}", &[][..]),
-        (
-            r#"{"volumes":[{"persistentVolumeClaim":{"claimName":"a"}}]}"#,
-            &[VolumeClaims],
-        ),
-        (r#"{"volumes":[{"ephemeral":{}}]}"#, &[VolumeClaims]),
-        (
-            r#"{"volumes":[{"emptyDir":{}},{"configMap":{}},{"nfs":{}}]}"#,
-            &[],
-        ),
-        (
-            r#"{"volumes":[{"gcePersistentDisk":{}}]}"#,
-            &[ExclusiveDisks],
-        ),
-        (
-            r#"{"volumes":[{"awsElasticBlockStore":{}}]}"#,
-            &[ExclusiveDisks],
-        ),
-        (
-            r#"{"volumes":[{"iscsi":{}},{"rbd":{}}]}"#,
-            &[ExclusiveDisks],
-        ),
-        (r#"{"resourceClaims":[{"name":"a"}]}"#, &[ResourceClaims]),
-        (r#"{"resourceClaims":[]}"#, &[]),
+        ("{}", false),
+        (r#"{"resourceClaims":[{"name":"a"}]}"#, true),
+        (r#"{"resourceClaims":[]}"#, false),
     ] {
-        assert_eq!(&*waiting(spec).shape.unsupported, expected, "{spec}");
+        assert_eq!(waiting(spec).shape.resource_claims, expected, "{spec}");
+    }
+}
+
+#[test]
+fn disks_that_nodes_cannot_share_are_seen() {
+    for (volumes, expected) in [
+        ("[]", false),
+        (
+            r#"[{"persistentVolumeClaim":{"claimName":"a"}},{"ephemeral":{}}]"#,
+            false,
+        ),
+        (r#"[{"emptyDir":{}},{"configMap":{}},{"nfs":{}}]"#, false),
+        (r#"[{"emptyDir":{}},{"gcePersistentDisk":{}}]"#, true),
+        (r#"[{"awsElasticBlockStore":{}}]"#, true),
+        (r#"[{"iscsi":{}}]"#, true),
+        (r#"[{"rbd":{}}]"#, true),
+    ] {
+        let spec = format!(r#"{{"volumes":{volumes}}}"#);
+        assert_eq!(waiting(&spec).shape.exclusive_disks, expected, "{volumes}");
     }
 }
 

@@ -69,6 +69,9 @@ pub(super) fn hint(event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluste
             own_selectors(class).any(|own| own == selector) || of == pod.peers
         }),
         ClusterEvent::TargetPod(..) => true,
+        ClusterEvent::Claim(..) | ClusterEvent::Volume(..) | ClusterEvent::StorageClassAdd(..) => {
+            false
+        }
     }
 }
 

@@ -104,7 +104,10 @@ impl PodTopologySpread {
                             || old.taints != new.taints
                             || hard.iter().any(honors) && included(old) != included(new))
             }
-            ClusterEvent::Namespace(_) => false,
+            ClusterEvent::Namespace(_)
+            | ClusterEvent::Claim(..)
+            | ClusterEvent::Volume(..)
+            | ClusterEvent::StorageClassAdd(..) => false,
         }
     }
 

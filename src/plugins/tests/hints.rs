@@ -380,9 +380,10 @@ fn fit_when_nodes_come_or_change() {
 fn plugins_register_for_what_upstream_registers_for() {
     use EventKind::{
         AssignedPodAdd, AssignedPodDelete, AssignedPodLabel, AssignedPodScaleDown,
-        AssignedPodUpdate, Namespace, NodeAdd, NodeAllocatable, NodeDeclaredFeature, NodeDelete,
-        NodeLabel, NodeTaint, TargetPodGatesEliminated, TargetPodLabel, TargetPodScaleDown,
-        TargetPodScaleUp, TargetPodToleration, TargetPodUpdate,
+        AssignedPodUpdate, ClaimAdd, ClaimUpdate, Namespace, NodeAdd, NodeAllocatable,
+        NodeDeclaredFeature, NodeDelete, NodeLabel, NodeTaint, StorageClassAdd,
+        TargetPodGatesEliminated, TargetPodLabel, TargetPodScaleDown, TargetPodScaleUp,
+        TargetPodToleration, TargetPodUpdate, VolumeAdd, VolumeUpdate,
     };
     let expected: &[(&str, &[EventKind])] = &[
         ("SchedulingGates", &[TargetPodGatesEliminated]),
@@ -418,6 +419,36 @@ fn plugins_register_for_what_upstream_registers_for() {
                 TargetPodScaleUp,
                 TargetPodGatesEliminated,
                 TargetPodUpdate,
+            ],
+        ),
+        // Without upstream's NodeAdd, which is there for disks; beyond upstream's: ClaimUpdate.
+        (
+            "VolumeRestrictions",
+            &[AssignedPodDelete, ClaimAdd, ClaimUpdate],
+        ),
+        // Without those of upstream's that are for claims that it binds itself.
+        (
+            "VolumeBinding",
+            &[
+                NodeAdd,
+                NodeLabel,
+                ClaimAdd,
+                ClaimUpdate,
+                VolumeAdd,
+                VolumeUpdate,
+                StorageClassAdd,
+            ],
+        ),
+        (
+            "VolumeZone",
+            &[
+                NodeAdd,
+                NodeLabel,
+                ClaimAdd,
+                ClaimUpdate,
+                VolumeAdd,
+                VolumeUpdate,
+                StorageClassAdd,
             ],
         ),
         // Beyond upstream's: NodeDelete and Namespace.

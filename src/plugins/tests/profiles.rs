@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::framework::{Diagnosis, Evaluation, PostFilter, Profile};
-use crate::model::{LabelView as _, PodShape, Unsupported};
+use crate::model::{LabelView as _, PodShape};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 use crate::plugins::{default_profile, profile};
 
@@ -112,14 +112,18 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
         ..PlainNode::default()
     };
     cluster.upsert_node(node.model(1));
-    for (plugin, what) in [
-        ("VolumeBinding", Unsupported::VolumeClaims),
-        ("DynamicResources", Unsupported::ResourceClaims),
+    let with_claim = PodShape {
+        resource_claims: true,
+        ..PodShape::default()
+    };
+    let with_disk = PodShape {
+        exclusive_disks: true,
+        ..PodShape::default()
+    };
+    for (plugin, shape) in [
+        ("VolumeRestrictions", with_disk),
+        ("DynamicResources", with_claim),
     ] {
-        let shape = PodShape {
-            unsupported: [what].into(),
-            ..PodShape::default()
-        };
         let refused = |profile: &Profile| {
             let mut evaluation = Evaluation::default();
             evaluation.filter(profile, &shape, &cluster);
@@ -143,11 +147,20 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
 fn groups_are_heeded_until_their_plugin_is_off() {
     let gangs = |point: &str, list: &str| {
         let plugins = format!("plugins: {{{point}: {{{list}: [{{name: GangScheduling}}]}}}}");
-        of(&plugins).gangs
+        of(&plugins).gangs.is_some()
     };
-    assert!(of("").gangs);
+    assert!(of("").gangs.is_some());
     assert!(gangs("multiPoint", "enabled"));
     assert!(!gangs("multiPoint", "disabled"));
+    let patience = |args: &str| {
+        let args = format!("pluginConfig: [{{name: GangScheduling, args: {{{args}}}}}]");
+        of(&args).gangs.unwrap().patience
+    };
+    let minutes = |minutes: u64| Some(std::time::Duration::from_secs(60 * minutes));
+    assert_eq!(patience(""), minutes(5));
+    assert_eq!(patience("headOfLinePatience: 10m"), minutes(10));
+    assert_eq!(patience("headOfLinePatience: 0s"), minutes(0));
+    assert_eq!(patience("headOfLineReservation: false"), None);
 }
 
 #[test]

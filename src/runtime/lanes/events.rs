@@ -1,4 +1,4 @@
-//! The event lane: events.k8s.io events about pods, aggregated as client-go's `tools/events` does.
+//! The event lane: events.k8s.io events about pods and groups of pods, aggregated as client-go's `tools/events` does.
 //!
 //! Events are the last in line: each is a write to etcd, so that they are sent when no bind waits.
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{BindLoad, EventOrder, lane_result};
-use crate::engine::EventKind;
+use crate::engine::{About, EventKind};
 use crate::runtime::client::ApiClient;
 use crate::telemetry::metrics::{Lane, LaneMetrics, LaneResult, Metrics};
 use series::{Flush, Known, SeriesCache, SeriesKey};
@@ -85,8 +85,9 @@ impl EventLane {
 
     async fn write(&self, order: EventOrder, series: &mut SeriesCache, lane: &LaneMetrics) {
         let now = jiff::Timestamp::now();
-        let key: SeriesKey = (order.pod.uid.clone(), order.event.resource_version);
-        // A pod is scheduled once, so that only failures can repeat.
+        let object = Object::of(&order.about);
+        let key: SeriesKey = (object.uid.into(), order.event.resource_version);
+        // A pod is scheduled once, and news of a group differ, so that only failures can repeat.
         if order.event.kind == EventKind::FailedScheduling {
             match series.observe(&key, Instant::now(), now) {
                 Known::New => {}
@@ -101,10 +102,10 @@ impl EventLane {
                 }
             }
         }
-        let name = format!("{}.{:x}", order.pod.name, now.as_nanosecond());
+        let name = format!("{}.{:x}", object.name, now.as_nanosecond());
         let path = format!(
             "/apis/events.k8s.io/v1/namespaces/{}/events",
-            order.pod.namespace
+            object.namespace
         );
         let body = body(&order, &name, &self.host, now).to_string();
         let written = self
@@ -114,7 +115,7 @@ impl EventLane {
             lane.dropped();
             series.forget(&key);
         } else if order.event.kind == EventKind::FailedScheduling {
-            series.written(&key, &order.pod.namespace, name);
+            series.written(&key, object.namespace, name);
         }
     }
 
@@ -194,8 +195,43 @@ fn truncate(note: &str) -> String {
     format!("{}{SUFFIX}", note.get(..end).unwrap_or_default())
 }
 
+/// What an event is about.
+struct Object<'a> {
+    kind: &'static str,
+    api_version: String,
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+impl<'a> Object<'a> {
+    fn of(about: &'a About) -> Self {
+        match about {
+            About::Pod(pod) => Self {
+                kind: "Pod",
+                api_version: "v1".to_owned(),
+                namespace: &pod.namespace,
+                name: &pod.name,
+                uid: &pod.uid,
+            },
+            About::Group(group) => Self {
+                kind: "PodGroup",
+                api_version: format!(
+                    "{}/{}",
+                    group.reference.dialect.api_group(),
+                    group.api_version
+                ),
+                namespace: &group.reference.namespace,
+                name: &group.reference.name,
+                uid: &group.uid,
+            },
+        }
+    }
+}
+
 fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Value {
-    let EventOrder { pod, event } = order;
+    let EventOrder { about, event } = order;
+    let object = Object::of(about);
     let (kind, reason, action) = match event.kind {
         EventKind::Scheduled => ("Normal", "Scheduled", "Binding"),
         EventKind::FailedScheduling => ("Warning", "FailedScheduling", "Scheduling"),
@@ -204,11 +240,11 @@ fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Val
         EventKind::GangDegraded => ("Warning", "GangDegraded", "Scheduling"),
     };
     let mut regarding = json!({
-        "kind": "Pod",
-        "namespace": &*pod.namespace,
-        "name": &*pod.name,
-        "uid": &*pod.uid,
-        "apiVersion": "v1",
+        "kind": object.kind,
+        "namespace": object.namespace,
+        "name": object.name,
+        "uid": object.uid,
+        "apiVersion": object.api_version,
     });
     if event.resource_version != 0 {
         regarding["resourceVersion"] = json!(event.resource_version.to_string());
@@ -216,7 +252,7 @@ fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Val
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": { "name": name, "namespace": &*pod.namespace },
+        "metadata": { "name": name, "namespace": object.namespace },
         "eventTime": micro_time(now),
         "type": kind,
         "reason": reason,

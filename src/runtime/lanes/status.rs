@@ -1,4 +1,6 @@
-//! The status lane: the PodScheduled condition and nominations.
+//! The status lane: the PodScheduled condition and nominations of pods, and how groups fare.
+
+mod groups;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,26 +12,26 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{BindLoad, StatusOrder, lane_result};
+use super::{BindLoad, GroupOrder, Patch, StatusOrder, lane_result};
 use crate::engine::{EffectId, Outcome, StatusPatch};
-use crate::model::PodRef;
+use crate::model::{PodGroup, PodRef};
 use crate::runtime::client::ApiClient;
 use crate::runtime::mailbox::Mailbox;
 use crate::telemetry::metrics::{Lane, LaneMetrics, LaneResult, Metrics};
 
 /// Patches in flight.
 const IN_FLIGHT: usize = 8;
-/// Pods whose patch may wait. Beyond it the newest is dropped; the next attempt writes it again.
+/// Objects whose patch may wait. Beyond it the newest is dropped; the next attempt writes it again.
 const WAITING: usize = 20_000;
 /// How long a patch gives way to binds.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Attempts at one patch when the server is busy.
 const ATTEMPTS: u32 = 4;
 
-/// Patches statuses; only the newest patch of a pod is kept.
+/// Patches statuses; only the newest patch of an object is kept.
 pub(crate) struct StatusLane {
     pub(crate) client: ApiClient,
-    pub(crate) orders: mpsc::UnboundedReceiver<StatusOrder>,
+    pub(crate) orders: mpsc::UnboundedReceiver<Patch>,
     pub(crate) load: Arc<BindLoad>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) metrics: Arc<Metrics>,
@@ -39,14 +41,18 @@ impl StatusLane {
     /// Runs until there are no more orders and none is left to send.
     pub(crate) async fn run(mut self) {
         let lane = self.metrics.lane(Lane::Status);
-        let mut waiting: IndexMap<Box<str>, StatusOrder> = IndexMap::new();
+        let mut waiting: IndexMap<Box<str>, Patch> = IndexMap::new();
         let mut in_flight = FuturesUnordered::new();
+        // Two patches of one object could overtake each other.
+        let mut busy: Vec<Box<str>> = Vec::with_capacity(IN_FLIGHT);
+        let mut answers = Answers::default();
         let mut limit = tokio::time::Instant::now();
         let mut open = true;
         while open || !waiting.is_empty() || !in_flight.is_empty() {
             lane.queued(waiting.len());
+            let next = waiting.keys().position(|uid| !busy.contains(uid));
             tokio::select! {
-                // Orders first, so that a newer patch of a pod takes the place of an older one.
+                // Orders first, so that a newer patch of an object takes the place of an older one.
                 biased;
                 order = self.orders.recv(), if open => match order {
                     Some(order) => {
@@ -57,79 +63,177 @@ impl StatusLane {
                     }
                     None => open = false,
                 },
-                Some((id, outcome)) = in_flight.next(), if !in_flight.is_empty() => {
+                Some(Answered { uid, id, outcome, group }) = in_flight.next(),
+                    if !in_flight.is_empty() =>
+                {
+                    busy.retain(|busy| *busy != uid);
+                    answers.keep(group);
                     self.mailbox.outcome(id, outcome);
                 }
                 () = self.load.give_way(limit),
-                    if !waiting.is_empty() && in_flight.len() < IN_FLIGHT =>
+                    if next.is_some() && in_flight.len() < IN_FLIGHT =>
                 {
-                    if let Some((_, order)) = waiting.shift_remove_index(0) {
-                        in_flight.push(patch(&self.client, &lane, order));
-                        limit = tokio::time::Instant::now() + PATIENCE;
+                    if let Some((uid, order)) = next.and_then(|at| waiting.shift_remove_index(at)) {
+                        let id = order.id();
+                        match Request::of(order, &mut answers, jiff::Timestamp::now()) {
+                            Some(request) => {
+                                busy.push(uid.clone());
+                                in_flight.push(request.send(uid, &self.client, &lane));
+                                limit = tokio::time::Instant::now() + PATIENCE;
+                            }
+                            None => self.mailbox.outcome(id, Outcome::Done),
+                        }
                     }
                 }
             }
         }
     }
 
-    fn take(
-        &self,
-        order: StatusOrder,
-        waiting: &mut IndexMap<Box<str>, StatusOrder>,
-        lane: &LaneMetrics,
-    ) {
-        if waiting.len() >= WAITING && !waiting.contains_key(&order.pod.uid) {
+    fn take(&self, order: Patch, waiting: &mut IndexMap<Box<str>, Patch>, lane: &LaneMetrics) {
+        if waiting.len() >= WAITING && !waiting.contains_key(order.uid()) {
             lane.dropped();
             self.mailbox.outcome(
-                order.id,
+                order.id(),
                 Outcome::Failed("too many patches wait".to_owned()),
             );
             return;
         }
         // What was not sent yet is outdated; clearing a nomination must not get lost with it.
         let mut order = order;
-        if let Some(held) = waiting.get(&order.pod.uid) {
-            order.patch.clear_nomination |= held.patch.clear_nomination;
-            order.patch.transition |= held.patch.transition;
-            self.mailbox.outcome(held.id, Outcome::Done);
+        if let Some(held) = waiting.get(order.uid()) {
+            if let (Patch::Pod(order), Patch::Pod(held)) = (&mut order, held) {
+                order.patch.clear_nomination |= held.patch.clear_nomination;
+                order.patch.transition |= held.patch.transition;
+            }
+            self.mailbox.outcome(held.id(), Outcome::Done);
         }
-        waiting.insert(order.pod.uid.clone(), order);
+        waiting.insert(order.uid().into(), order);
     }
 }
 
-async fn patch(client: &ApiClient, lane: &LaneMetrics, order: StatusOrder) -> (EffectId, Outcome) {
-    let path = format!(
-        "/api/v1/namespaces/{}/pods/{}/status",
-        order.pod.namespace, order.pod.name
-    );
-    let body = body(&order.pod, &order.patch, jiff::Timestamp::now()).to_string();
-    let mut attempt = 1;
-    loop {
-        let sent = Instant::now();
-        let answer = client
-            .send(
-                Method::PATCH,
-                &path,
-                "application/strategic-merge-patch+json",
-                body.clone().into(),
-            )
-            .await;
-        let result = lane_result(&answer);
-        lane.request(result, sent.elapsed().as_secs_f64());
-        let text = match (result, &answer) {
-            (LaneResult::Success, _) => return (order.id, Outcome::Done),
-            (LaneResult::NotFound, _) => return (order.id, Outcome::PodGone),
-            (LaneResult::Rejected | LaneResult::Conflict, Ok(reply)) => {
-                return (order.id, Outcome::Failed(reply.message()));
-            }
-            (_, Ok(reply)) => reply.message(),
-            (_, Err(fault)) => fault.to_string(),
-        };
-        if attempt == ATTEMPTS {
-            return (order.id, Outcome::Failed(text));
+impl Patch {
+    fn id(&self) -> EffectId {
+        match self {
+            Self::Pod(order) => order.id,
+            Self::Group(order) => order.id,
         }
-        tokio::time::sleep(Duration::from_millis(100) * 4_u32.pow(attempt - 1)).await;
-        attempt += 1;
+    }
+
+    fn uid(&self) -> &str {
+        match self {
+            Self::Pod(order) => &order.pod.uid,
+            Self::Group(order) => &order.group.uid,
+        }
+    }
+}
+
+/// Groups as the server showed them when it answered, until the watch has shown as much: what a
+/// patch changes must not be judged by an older state.
+#[derive(Debug, Default)]
+struct Answers(IndexMap<Box<str>, PodGroup>);
+
+impl Answers {
+    fn keep(&mut self, group: Option<PodGroup>) {
+        if let Some(group) = group {
+            self.0.insert(group.uid.clone(), group);
+        }
+        if self.0.len() > WAITING {
+            self.0.shift_remove_index(0);
+        }
+    }
+
+    /// The newer one of what an order was based on and what the server answered.
+    fn newest<'a>(&'a mut self, based_on: &'a PodGroup) -> &'a PodGroup {
+        let is_newer = |answered: &PodGroup| answered.version > based_on.version;
+        if !self.0.get(&based_on.uid).is_some_and(is_newer) {
+            self.0.swap_remove(&based_on.uid);
+        }
+        self.0.get(&based_on.uid).unwrap_or(based_on)
+    }
+}
+
+/// A patch on its way.
+struct Request {
+    id: EffectId,
+    path: String,
+    content_type: &'static str,
+    body: Value,
+    /// Of a group, what it was based on.
+    group: Option<Arc<PodGroup>>,
+}
+
+/// What became of a patch; of a group with what is stored now.
+struct Answered {
+    uid: Box<str>,
+    id: EffectId,
+    outcome: Outcome,
+    group: Option<PodGroup>,
+}
+
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+impl Request {
+    /// None when it would change nothing.
+    fn of(order: Patch, answers: &mut Answers, now: jiff::Timestamp) -> Option<Self> {
+        match order {
+            Patch::Pod(StatusOrder { id, pod, patch }) => Some(Self {
+                id,
+                path: format!(
+                    "/api/v1/namespaces/{}/pods/{}/status",
+                    pod.namespace, pod.name
+                ),
+                content_type: STRATEGIC,
+                body: body(&pod, &patch, now),
+                group: None,
+            }),
+            Patch::Group(GroupOrder { id, group, status }) => Some(Self {
+                id,
+                path: groups::path(&group),
+                content_type: groups::content_type(&group),
+                body: groups::body(answers.newest(&group), &status, now)?,
+                group: Some(group),
+            }),
+        }
+    }
+
+    async fn send(self, uid: Box<str>, client: &ApiClient, lane: &LaneMetrics) -> Answered {
+        let (outcome, body) = self.call(client, lane).await;
+        let group = (self.group.as_ref()).and_then(|based_on| groups::read(based_on, &body?));
+        Answered {
+            uid,
+            id: self.id,
+            outcome,
+            group,
+        }
+    }
+
+    /// What became of it, and what the server shows if it was done.
+    async fn call(&self, client: &ApiClient, lane: &LaneMetrics) -> (Outcome, Option<Vec<u8>>) {
+        let body = self.body.to_string();
+        let mut attempt = 1;
+        loop {
+            let sent = Instant::now();
+            let patch = body.clone().into();
+            let answer = (client)
+                .send(Method::PATCH, &self.path, self.content_type, patch)
+                .await;
+            let result = lane_result(&answer);
+            lane.request(result, sent.elapsed().as_secs_f64());
+            let text = match (result, answer) {
+                (LaneResult::Success, Ok(reply)) => return (Outcome::Done, Some(reply.body)),
+                (LaneResult::NotFound, _) => return (Outcome::PodGone, None),
+                (LaneResult::Rejected | LaneResult::Conflict, Ok(reply)) => {
+                    return (Outcome::Failed(reply.message()), None);
+                }
+                (_, Ok(reply)) => reply.message(),
+                (_, Err(fault)) => fault.to_string(),
+            };
+            if attempt == ATTEMPTS {
+                return (Outcome::Failed(text), None);
+            }
+            tokio::time::sleep(Duration::from_millis(100) * 4_u32.pow(attempt - 1)).await;
+            attempt += 1;
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The kinds that are watched, as sources of changes.
 
 use crate::api::{
-    Kind, Meta, Namespace, Node, Pod, PriorityClass, ReplicaSet, ReplicationController, Service,
-    StatefulSet,
+    Kind, Meta, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass,
+    ReplicaSet, ReplicationController, Service, StatefulSet, StorageClass,
 };
-use crate::engine::Change;
+use crate::engine::{Change, VolumeChange};
 use crate::model::ControllerKind;
 use crate::runtime::mailbox::Subject;
 
@@ -16,6 +16,12 @@ pub(in crate::runtime) trait Source: Kind {
     /// What is lacking when the server forbids it, if decisions can do without it: then nothing is
     /// delayed, and the server is asked again.
     const WITHOUT: Option<&'static str> = None;
+
+    /// What logs call it.
+    const NAME: &'static str = Self::KIND;
+
+    /// Whether the server may have no such kind, now or later.
+    const COMES_AND_GOES: bool = false;
 
     /// Which objects; empty for all.
     const FIELDS: &'static str = "";
@@ -212,13 +218,79 @@ impl Source for StatefulSet {
     }
 }
 
+impl Source for PersistentVolumeClaim {
+    const WITHOUT: Option<&'static str> = Some("pods with claims are not placed");
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Claim(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Volumes(VolumeChange::Claim(Box::new(self)))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::Volumes(VolumeChange::ClaimGone(namespace, name))
+    }
+
+    fn unreadable(meta: &Meta, _: String) -> Option<Change> {
+        Some(Self::gone(path(meta)))
+    }
+}
+
+impl Source for PersistentVolume {
+    const WITHOUT: Option<&'static str> = Some("pods with claims are not placed");
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::Volume(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Volumes(VolumeChange::Volume(Box::new(self)))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::Volumes(VolumeChange::VolumeGone(identity))
+    }
+
+    fn unreadable(meta: &Meta, _: String) -> Option<Change> {
+        Some(Self::gone(meta.name.clone()))
+    }
+}
+
+impl Source for StorageClass {
+    const WITHOUT: Option<&'static str> =
+        Some("claims that wait for a pod are taken to wait for a volume");
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::StorageClass(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::Volumes(VolumeChange::StorageClass(Box::new(self)))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        Change::Volumes(VolumeChange::StorageClassGone(identity))
+    }
+
+    fn unreadable(meta: &Meta, _: String) -> Option<Change> {
+        Some(Self::gone(meta.name.clone()))
+    }
+}
+
 /// The identity of what has a name in a namespace; neither has a slash in it.
-fn path(meta: &Meta) -> Box<str> {
+pub(super) fn path(meta: &Meta) -> Box<str> {
     format!("{}/{}", meta.namespace, meta.name).into()
 }
 
 /// The namespace and the name again.
-fn apart(identity: &str) -> (Box<str>, Box<str>) {
+pub(super) fn apart(identity: &str) -> (Box<str>, Box<str>) {
     let (namespace, name) = identity.split_once('/').unwrap_or(("", identity));
     (namespace.into(), name.into())
 }

@@ -3,6 +3,7 @@
 use kube::runtime::watcher::Event;
 
 use super::*;
+use crate::engine::Change;
 
 fn pod(name: &str) -> Watched<Pod> {
     Watched::from_json(&format!(
@@ -20,9 +21,10 @@ impl Told {
         let mailbox = Arc::new(Mailbox::default());
         let unsynced = Unsynced::new(1, &mailbox);
         let metrics = Metrics::new().unwrap_or_else(|error| unreachable!("{error}"));
-        let (ready, metrics) = (ReadyFlag::default(), metrics.watch(Pod::KIND));
+        let progress = Progress::new(unsynced, ReadyFlag::default(), counts);
+        let metrics = metrics.watch(Pod::KIND);
         Self {
-            watch: Watch::new(Arc::clone(&mailbox), unsynced, ready, metrics, counts),
+            watch: Watch::new(Arc::clone(&mailbox), progress, metrics),
             mailbox,
         }
     }

@@ -4,29 +4,29 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::json as answer;
-use crate::simulator::kinds::{KINDS, Kind};
+use crate::simulator::kinds::Kind;
 
 /// The Kubernetes version whose API is shown.
 const MINOR: &str = "37";
 
-/// The page of a path that names no object.
-pub(super) fn page(path: &str) -> Option<Response> {
+/// The page of a path that names no object, with the kinds that are there.
+pub(super) fn page(path: &str, served: &[&Kind]) -> Option<Response> {
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
     let page = match segments.as_slice() {
         ["version"] => version(),
         ["api"] => json!({ "kind": "APIVersions", "versions": ["v1"] }),
-        ["apis"] => groups(),
+        ["apis"] => groups(served),
         ["apis", name] => {
-            let mut group = group(KINDS.iter().find(|kind| kind.group == *name)?);
+            let mut group = group(name, served)?;
             group["kind"] = json!("APIGroup");
             group["apiVersion"] = json!("v1");
             group
         }
-        ["api", version] => resources("", version)?,
-        ["apis", group, version] => resources(group, version)?,
-        ["openapi", "v3"] => descriptions(),
-        ["openapi", "v3", "api", version] => description("", version),
-        ["openapi", "v3", "apis", group, version] => description(group, version),
+        ["api", version] => resources("", version, served)?,
+        ["apis", group, version] => resources(group, version, served)?,
+        ["openapi", "v3"] => descriptions(served),
+        ["openapi", "v3", "api", version] => description("", version, served),
+        ["openapi", "v3", "apis", group, version] => description(group, version, served),
         ["livez" | "readyz" | "healthz"] => return Some(answer(200, "ok".to_owned())),
         _ => return None,
     };
@@ -47,26 +47,33 @@ fn version() -> Value {
     })
 }
 
-fn groups() -> Value {
-    let mut groups: Vec<Value> = Vec::new();
-    for kind in KINDS.iter().filter(|kind| !kind.group.is_empty()) {
-        let group = group(kind);
-        if !groups.contains(&group) {
-            groups.push(group);
+fn groups(served: &[&Kind]) -> Value {
+    let mut names: Vec<&str> = Vec::new();
+    for kind in served.iter().filter(|kind| !kind.group.is_empty()) {
+        if !names.contains(&kind.group) {
+            names.push(kind.group);
         }
     }
+    let groups: Vec<Value> = (names.iter())
+        .filter_map(|name| group(name, served))
+        .collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-fn group(kind: &Kind) -> Value {
-    let version = json!({ "groupVersion": kind.api_version(), "version": kind.version });
-    json!({ "name": kind.group, "versions": [version], "preferredVersion": version })
+fn group(name: &str, served: &[&Kind]) -> Option<Value> {
+    let mut versions: Vec<Value> = Vec::new();
+    for kind in served.iter().filter(|kind| kind.group == name) {
+        let version = json!({ "groupVersion": kind.api_version(), "version": kind.version });
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    let preferred = versions.first().cloned()?;
+    Some(json!({ "name": name, "versions": versions, "preferredVersion": preferred }))
 }
 
-fn resources(group: &str, version: &str) -> Option<Value> {
-    let kinds = KINDS
-        .iter()
-        .filter(|kind| (kind.group, kind.version) == (group, version));
+fn resources(group: &str, version: &str, served: &[&Kind]) -> Option<Value> {
+    let kinds = (served.iter()).filter(|kind| (kind.group, kind.version) == (group, version));
     let mut resources = Vec::new();
     let mut api_version = None;
     for kind in kinds {
@@ -108,9 +115,9 @@ fn resources(group: &str, version: &str) -> Option<Value> {
 }
 
 /// Where each group is described.
-fn descriptions() -> Value {
+fn descriptions(served: &[&Kind]) -> Value {
     let mut paths = serde_json::Map::new();
-    for kind in KINDS {
+    for kind in served {
         let path = match kind.group {
             "" => format!("api/{}", kind.version),
             group => format!("apis/{group}/{}", kind.version),
@@ -123,9 +130,9 @@ fn descriptions() -> Value {
 
 /// As little of OpenAPI as it takes for kubectl to leave the validation of fields to the server:
 /// that a patch of each kind has the parameter for it.
-fn description(group: &str, version: &str) -> Value {
+fn description(group: &str, version: &str, served: &[&Kind]) -> Value {
     let mut paths = serde_json::Map::new();
-    for kind in KINDS {
+    for kind in served {
         if (kind.group, kind.version) == (group, version) {
             let patch = json!({
                 "parameters": [{

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use crate::simulator::kinds::{KINDS, Kind, find};
+use crate::simulator::kinds::Kind;
 use crate::simulator::request::{Part, PatchType, Verb};
 use crate::simulator::status::Status;
 
@@ -16,12 +16,12 @@ pub(super) struct Target {
     pub(super) part: Part,
 }
 
-/// Reads a path.
+/// Reads a path to one of the kinds that are there.
 ///
 /// # Errors
 ///
 /// A status, or none for paths of groups that are not there.
-pub(super) fn parse(path: &str) -> Result<Target, Option<Status>> {
+pub(super) fn parse(path: &str, served: &[&'static Kind]) -> Result<Target, Option<Status>> {
     let mut segments = path.trim_matches('/').split('/').collect::<Vec<_>>();
     segments.reverse();
     let mut next = || segments.pop();
@@ -31,8 +31,8 @@ pub(super) fn parse(path: &str) -> Result<Target, Option<Status>> {
         _ => return Err(None),
     };
     let version = version.unwrap_or_default();
-    let known = |kind: &Kind| kind.group == group && kind.version == version;
-    if !KINDS.iter().any(known) {
+    let of_this = |kind: &&&'static Kind| kind.group == group && kind.version == version;
+    if !served.iter().any(|kind| of_this(&kind)) {
         return Err(None);
     }
     segments.reverse();
@@ -55,7 +55,9 @@ pub(super) fn parse(path: &str) -> Result<Target, Option<Status>> {
         [plural, name, "status"] => (*plural, *name, Part::Status),
         _ => return Err(missing()),
     };
-    let kind = find(group, version, plural).ok_or_else(missing)?;
+    let mut kinds = served.iter().filter(of_this);
+    let kind = kinds.find(|kind| kind.plural == plural);
+    let kind = *kind.ok_or_else(missing)?;
     let one = !name.is_empty() || part == Part::Binding;
     // Objects are reached in their namespace only.
     let misplaced = kind.namespaced == namespace.is_empty() && (one || !namespace.is_empty());

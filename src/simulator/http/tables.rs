@@ -115,11 +115,57 @@ const EVENTS: &[Column] = &[
     }),
 ];
 
+const KUBERNETES_GROUPS: &[Column] = &[
+    column("Name", name),
+    column("Policy", |group, _| {
+        let gang = at(group, &["spec", "schedulingPolicy", "gang"]);
+        gang.map_or("Basic", |_| "Gang").to_owned()
+    }),
+    column("Workload", |group, _| {
+        or_none(text(group, &["spec", "workloadRef", "workloadName"]))
+    }),
+    column("Status", group_status),
+    column("Age", age),
+];
+
+const SCHEDULER_PLUGINS_GROUPS: &[Column] = &[
+    column("Name", name),
+    column("Phase", |group, _| {
+        text(group, &["status", "phase"]).to_owned()
+    }),
+    column("MinMember", |group, _| {
+        number(group, &["spec", "minMember"])
+    }),
+    column("Running", |group, _| number(group, &["status", "running"])),
+    column("Succeeded", |group, _| {
+        number(group, &["status", "succeeded"])
+    }),
+    column("Failed", |group, _| number(group, &["status", "failed"])),
+    column("Age", age),
+];
+
+const VOLCANO_GROUPS: &[Column] = &[
+    column("Name", name),
+    column("STATUS", |group, _| {
+        text(group, &["status", "phase"]).to_owned()
+    }),
+    column("minMember", |group, _| {
+        number(group, &["spec", "minMember"])
+    }),
+    column("RUNNINGS", |group, _| number(group, &["status", "running"])),
+    column("AGE", age),
+];
+
 fn columns(kind: &Kind) -> Option<&'static [Column]> {
     match kind.plural {
         "pods" => Some(PODS),
         "nodes" => Some(NODES),
         "events" => Some(EVENTS),
+        "podgroups" => Some(match kind.group {
+            "scheduling.k8s.io" => KUBERNETES_GROUPS,
+            "scheduling.x-k8s.io" => SCHEDULER_PLUGINS_GROUPS,
+            _ => VOLCANO_GROUPS,
+        }),
         // kubectl makes a table of its own, of names and ages.
         _ => None,
     }
@@ -246,6 +292,24 @@ fn pod_status(pod: &Value, _: Timestamp) -> String {
         "" => text(pod, &["status", "phase"]).to_owned(),
         _ => reason.to_owned(),
     }
+}
+
+fn group_status(group: &Value, _: Timestamp) -> String {
+    if let Some(disrupted) = condition(group, "DisruptionTarget") {
+        return text(disrupted, &["reason"]).to_owned();
+    }
+    let status = match condition(group, "PodGroupInitiallyScheduled") {
+        Some(condition) if condition["status"] == "True" => "Scheduled",
+        Some(_) => "Unschedulable",
+        None => "Pending",
+    };
+    status.to_owned()
+}
+
+fn number(object: &Value, path: &[&str]) -> String {
+    at(object, path)
+        .and_then(Value::as_i64)
+        .map_or_else(String::new, |number| number.to_string())
 }
 
 fn node_status(node: &Value, _: Timestamp) -> String {

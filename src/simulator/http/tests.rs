@@ -6,11 +6,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Server, path, tables};
-use crate::simulator::Config;
 use crate::simulator::request::Part;
+use crate::simulator::{ApiServer, Config};
 
 #[test]
 fn paths_name_objects() {
+    let served = ApiServer::new(Config::default()).served();
     for (text, expected) in [
         ("/api/v1/pods", Some(("pods", "", "", Part::Whole))),
         (
@@ -46,13 +47,18 @@ fn paths_name_objects() {
         ("/api/v1/pods/b", None),
         ("/api/v1/foos", None),
         ("/apis/none/v1/foos", None),
+        // There only once it was installed.
+        (
+            "/apis/scheduling.x-k8s.io/v1alpha1/namespaces/a/podgroups",
+            None,
+        ),
         (
             "/apis/coordination.k8s.io/v1/namespaces/a/leases/l/status",
             None,
         ),
         ("/", None),
     ] {
-        let found = path::parse(text).ok();
+        let found = path::parse(text, &served).ok();
         let found = found.as_ref().map(|target| {
             let (namespace, name) = (target.namespace.as_str(), target.name.as_str());
             (target.kind.plural, namespace, name, target.part)

@@ -9,38 +9,38 @@ use crate::api;
 use crate::engine::{About, Action, Effect, EventKind, GroupPhase, GroupStatus};
 use crate::model::Dialect;
 
-pub(super) const GPU: &str = "nvidia.com/gpu";
+pub(in crate::engine::tests) const GPU: &str = "nvidia.com/gpu";
 
 /// A pod as the API server has it.
 #[derive(Clone, Debug)]
-pub(super) struct ScenePod {
-    pub(super) object: Value,
-    pub(super) condition: Option<(String, String)>,
+pub(in crate::engine::tests) struct ScenePod {
+    pub(in crate::engine::tests) object: Value,
+    pub(in crate::engine::tests) condition: Option<(String, String)>,
 }
 
-pub(super) struct Scene {
-    pub(super) engine: Engine,
-    pub(super) now: Time,
-    pub(super) pods: BTreeMap<String, ScenePod>,
+pub(in crate::engine::tests) struct Scene {
+    pub(in crate::engine::tests) engine: Engine,
+    pub(in crate::engine::tests) now: Time,
+    pub(in crate::engine::tests) pods: BTreeMap<String, ScenePod>,
     version: u64,
     /// Binds that are answered no, by pod, and the server's words.
-    pub(super) refuse: BTreeMap<String, String>,
+    pub(in crate::engine::tests) refuse: BTreeMap<String, String>,
     /// Binds are left unanswered.
-    pub(super) hold: bool,
-    pub(super) held: Vec<Effect>,
-    pub(super) statuses: BTreeMap<String, GroupStatus>,
+    pub(in crate::engine::tests) hold: bool,
+    pub(in crate::engine::tests) held: Vec<Effect>,
+    pub(in crate::engine::tests) statuses: BTreeMap<String, GroupStatus>,
     /// Who, which, what.
-    pub(super) events: Vec<(String, EventKind, String)>,
-    pub(super) binds: usize,
+    pub(in crate::engine::tests) events: Vec<(String, EventKind, String)>,
+    pub(in crate::engine::tests) binds: usize,
 }
 
 impl Scene {
     /// So many nodes with so many GPUs each.
-    pub(super) fn new(nodes: usize, gpus: i64) -> Self {
+    pub(in crate::engine::tests) fn new(nodes: usize, gpus: i64) -> Self {
         Self::seeded(nodes, gpus, 0)
     }
 
-    pub(super) fn seeded(nodes: usize, gpus: i64, seed: u64) -> Self {
+    pub(in crate::engine::tests) fn seeded(nodes: usize, gpus: i64, seed: u64) -> Self {
         let mut scene = Self {
             engine: engine(seed),
             now: Time::from_secs(1),
@@ -60,20 +60,25 @@ impl Scene {
         scene
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::engine::tests) fn next(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
 
-    pub(super) fn apply(&mut self, change: Change) {
+    pub(in crate::engine::tests) fn apply(&mut self, change: Change) {
         self.engine.apply(change, self.now);
     }
 
-    pub(super) fn node(&mut self, name: &str, gpus: i64, labels: &[(&str, &str)]) {
+    pub(in crate::engine::tests) fn node(
+        &mut self,
+        name: &str,
+        gpus: i64,
+        labels: &[(&str, &str)],
+    ) {
         self.node_with(name, gpus, labels, json!({}));
     }
 
-    pub(super) fn node_with(
+    pub(in crate::engine::tests) fn node_with(
         &mut self,
         name: &str,
         gpus: i64,
@@ -90,7 +95,12 @@ impl Scene {
         self.apply(Change::Node(Box::new(node)));
     }
 
-    pub(super) fn object(&mut self, dialect: Dialect, name: &str, mut object: Value) {
+    pub(in crate::engine::tests) fn object(
+        &mut self,
+        dialect: Dialect,
+        name: &str,
+        mut object: Value,
+    ) {
         object["metadata"]["name"] = json!(name);
         object["metadata"]["namespace"] = json!("default");
         if object["metadata"]["uid"].is_null() {
@@ -102,12 +112,12 @@ impl Scene {
     }
 
     /// A PodGroup of scheduler-plugins.
-    pub(super) fn group(&mut self, name: &str, min: i64) {
+    pub(in crate::engine::tests) fn group(&mut self, name: &str, min: i64) {
         let spec = json!({"spec": {"minMember": min}});
         self.object(Dialect::SchedulerPlugins, name, spec);
     }
 
-    pub(super) fn group_gone(&mut self, name: &str) {
+    pub(in crate::engine::tests) fn group_gone(&mut self, name: &str) {
         self.apply(Change::PodGroupGone(crate::model::GroupRef {
             dialect: Dialect::SchedulerPlugins,
             namespace: "default".into(),
@@ -116,11 +126,11 @@ impl Scene {
     }
 
     /// A pod of a group of scheduler-plugins, or of none, that asks for GPUs.
-    pub(super) fn pod(&mut self, group: &str, name: &str, gpus: i64) {
+    pub(in crate::engine::tests) fn pod(&mut self, group: &str, name: &str, gpus: i64) {
         self.pod_with(group, name, gpus, json!({}), json!({}));
     }
 
-    pub(super) fn pod_with(
+    pub(in crate::engine::tests) fn pod_with(
         &mut self,
         group: &str,
         name: &str,
@@ -156,7 +166,7 @@ impl Scene {
     }
 
     /// A whole gang: its object and its pods `name-0` to `name-n`.
-    pub(super) fn gang(&mut self, name: &str, min: i64, pods: usize, gpus: i64) {
+    pub(in crate::engine::tests) fn gang(&mut self, name: &str, min: i64, pods: usize, gpus: i64) {
         self.group(name, min);
         for pod in 0..pods {
             self.pod(name, &format!("{name}-{pod}"), gpus);
@@ -164,7 +174,7 @@ impl Scene {
     }
 
     /// The watch tells of a pod as it is.
-    pub(super) fn send(&mut self, name: &str) {
+    pub(in crate::engine::tests) fn send(&mut self, name: &str) {
         let version = self.next();
         if let Some(pod) = self.pods.get_mut(name) {
             pod.object["metadata"]["resourceVersion"] = json!(version.to_string());
@@ -173,25 +183,25 @@ impl Scene {
         }
     }
 
-    pub(super) fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Value)) {
+    pub(in crate::engine::tests) fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Value)) {
         edit(&mut self.pods.get_mut(name).unwrap().object);
         self.send(name);
     }
 
-    pub(super) fn terminate(&mut self, name: &str) {
+    pub(in crate::engine::tests) fn terminate(&mut self, name: &str) {
         self.edit(name, |pod| {
             pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         });
     }
 
-    pub(super) fn delete(&mut self, name: &str) {
+    pub(in crate::engine::tests) fn delete(&mut self, name: &str) {
         if let Some(pod) = self.pods.remove(name) {
             let uid = pod.object["metadata"]["uid"].as_str().unwrap().into();
             self.apply(Change::PodGone(uid));
         }
     }
 
-    pub(super) fn delete_gang(&mut self, gang: &str) {
+    pub(in crate::engine::tests) fn delete_gang(&mut self, gang: &str) {
         for name in self.of(gang) {
             self.delete(&name);
         }
@@ -203,14 +213,14 @@ impl Scene {
         names.cloned().collect()
     }
 
-    pub(super) fn node_of(&self, pod: &str) -> Option<String> {
+    pub(in crate::engine::tests) fn node_of(&self, pod: &str) -> Option<String> {
         self.pods.get(pod)?.object["spec"]["nodeName"]
             .as_str()
             .map(str::to_owned)
     }
 
     /// How many pods of a gang are bound.
-    pub(super) fn bound(&self, gang: &str) -> usize {
+    pub(in crate::engine::tests) fn bound(&self, gang: &str) -> usize {
         let names = self.of(gang);
         names
             .iter()
@@ -219,20 +229,20 @@ impl Scene {
     }
 
     /// On which nodes the pods of a gang are.
-    pub(super) fn nodes_of(&self, gang: &str) -> BTreeSet<String> {
+    pub(in crate::engine::tests) fn nodes_of(&self, gang: &str) -> BTreeSet<String> {
         self.of(gang)
             .iter()
             .filter_map(|name| self.node_of(name))
             .collect()
     }
 
-    pub(super) fn condition(&self, pod: &str) -> (&str, &str) {
+    pub(in crate::engine::tests) fn condition(&self, pod: &str) -> (&str, &str) {
         let condition = self.pods.get(pod).and_then(|pod| pod.condition.as_ref());
         condition.map_or(("", ""), |(reason, message)| (reason, message))
     }
 
     /// The conditions' messages of a gang, and how many pods have each.
-    pub(super) fn messages(&self, gang: &str) -> BTreeMap<&str, usize> {
+    pub(in crate::engine::tests) fn messages(&self, gang: &str) -> BTreeMap<&str, usize> {
         let mut messages = BTreeMap::new();
         for pod in self
             .pods
@@ -244,21 +254,21 @@ impl Scene {
         messages
     }
 
-    pub(super) fn phase(&self, gang: &str) -> Option<GroupPhase> {
+    pub(in crate::engine::tests) fn phase(&self, gang: &str) -> Option<GroupPhase> {
         self.statuses.get(gang).map(|status| status.phase)
     }
 
-    pub(super) fn attempts(&self, pod: &str) -> u32 {
+    pub(in crate::engine::tests) fn attempts(&self, pod: &str) -> u32 {
         let key = self.engine.by_uid[pod];
         self.engine.queue.get(key).unwrap().attempts
     }
 
-    pub(super) fn wait(&mut self, seconds: u64) {
+    pub(in crate::engine::tests) fn wait(&mut self, seconds: u64) {
         self.now = self.now + Duration::from_secs(seconds);
     }
 
     /// Lets the engine decide until it has nothing to do, and carries everything out.
-    pub(super) fn run(&mut self) {
+    pub(in crate::engine::tests) fn run(&mut self) {
         for _ in 0..1000 {
             let effects = self.engine.run(self.now, 64);
             self.engine.audit();
@@ -273,13 +283,13 @@ impl Scene {
     }
 
     /// The same, and what is told after a while.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::engine::tests) fn settle(&mut self) {
         self.run();
         self.wait(1);
         self.run();
     }
 
-    pub(super) fn carry(&mut self, effect: Effect) {
+    pub(in crate::engine::tests) fn carry(&mut self, effect: Effect) {
         match (&effect.about, &effect.action) {
             (About::Pod(pod), Action::Bind { node }) => {
                 self.binds += 1;
@@ -333,7 +343,7 @@ impl Scene {
     }
 
     /// The events of a kind since the last look, as `about: note`.
-    pub(super) fn take_events(&mut self, kind: EventKind) -> Vec<String> {
+    pub(in crate::engine::tests) fn take_events(&mut self, kind: EventKind) -> Vec<String> {
         let (found, rest) = std::mem::take(&mut self.events)
             .into_iter()
             .partition(|(_, other, _)| *other == kind);
@@ -346,7 +356,11 @@ impl Scene {
     }
 
     /// Another life of the scheduler, which sees what there is.
-    pub(super) fn restart(&mut self, groups: &[(&str, i64)], nodes: &[(&str, i64)]) {
+    pub(in crate::engine::tests) fn restart(
+        &mut self,
+        groups: &[(&str, i64)],
+        nodes: &[(&str, i64)],
+    ) {
         self.engine = engine(0);
         for (name, gpus) in nodes {
             self.node(name, *gpus, &[]);

@@ -41,7 +41,7 @@ fn a_gang_is_placed_in_one_domain_or_not_at_all() {
     scene.settle();
     assert_eq!(scene.bound("g"), 0);
     let text = &*scene.statuses["g"].message;
-    let tail = "gang default/g: 6 of 8 members fit; best domain rack=r1 has room for 6 and lacks 16 nvidia.com/gpu; without the topology constraint it fits now";
+    let tail = "gang default/g: 6 of 8 members fit; best domain rack=r1 lacks 16 nvidia.com/gpu; without the constraint it fits now";
     assert!(text.ends_with(tail), "{text}");
     let messages = scene.messages("g");
     let refused = "0/6 nodes are available: 6 Insufficient nvidia.com/gpu. gang default/g";

@@ -1,8 +1,9 @@
 //! Events as they are written, and when they are not.
 
 use super::*;
+use crate::api;
 use crate::engine::ObjectEvent;
-use crate::model::PodRef;
+use crate::model::{Dialect, PodGroup, PodRef};
 
 fn key(version: u64) -> SeriesKey {
     ("u".into(), version)
@@ -10,11 +11,11 @@ fn key(version: u64) -> SeriesKey {
 
 fn order(note: &str) -> EventOrder {
     EventOrder {
-        pod: Arc::new(PodRef {
+        about: About::Pod(Arc::new(PodRef {
             namespace: "a".into(),
             name: "b".into(),
             uid: "u".into(),
-        }),
+        })),
         event: ObjectEvent {
             kind: EventKind::FailedScheduling,
             scheduler_name: "berth".into(),
@@ -44,6 +45,39 @@ fn has_the_fields_of_kube_scheduler() {
         "reportingInstance": "berth-host",
     });
     assert_eq!(body(&order("no"), "b.1", "host", now), expected);
+}
+
+#[test]
+fn a_group_is_named_by_its_own_api() {
+    for (dialect, version, expected) in [
+        (
+            Dialect::Kubernetes,
+            "v1alpha3",
+            "scheduling.k8s.io/v1alpha3",
+        ),
+        (
+            Dialect::SchedulerPlugins,
+            "v1alpha1",
+            "scheduling.x-k8s.io/v1alpha1",
+        ),
+        (Dialect::Volcano, "v1beta1", "scheduling.volcano.sh/v1beta1"),
+    ] {
+        let mut group = api::PodGroup::default();
+        group.metadata.namespace = "a".into();
+        group.metadata.name = "g".into();
+        group.metadata.uid = "u".into();
+        let mut order = order("5 of 8 pods exist");
+        order.about = About::Group(Arc::new(PodGroup::compile(dialect, version, &group)));
+        order.event.kind = EventKind::WaitingForPodGroup;
+        let written = body(&order, "g.1", "host", jiff::Timestamp::UNIX_EPOCH);
+        let regarding = json!({
+            "kind": "PodGroup", "namespace": "a", "name": "g", "uid": "u", "apiVersion": expected,
+            "resourceVersion": "7",
+        });
+        assert_eq!(written["regarding"], regarding);
+        let told = [&written["type"], &written["reason"], &written["note"]];
+        assert_eq!(told, ["Normal", "WaitingForPodGroup", "5 of 8 pods exist"]);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::api::Watched;
 use crate::model::Time;
 use crate::runtime::http::ReadyFlag;
 use crate::runtime::mailbox::Mailbox;
-use crate::runtime::watch::{Ended, Source, Unsynced, Watch};
+use crate::runtime::watch::{Ended, Progress, Source, Unsynced, Watch};
 use crate::simulator::{self, Body, Frame, Kind, Object, Request, Verb, WatchOptions};
 use crate::telemetry::metrics::Metrics;
 
@@ -53,9 +53,10 @@ impl<K: Source> Stream<K> {
     ) -> Self {
         let (mailbox, unsynced) = (Arc::clone(mailbox), Arc::clone(unsynced));
         let metrics = metrics.watch(K::KIND);
+        let progress = Progress::new(unsynced, ReadyFlag::default(), counts);
         Self {
             kind,
-            watch: Watch::new(mailbox, unsynced, ReadyFlag::default(), metrics, counts),
+            watch: Watch::new(mailbox, progress, metrics),
             state: State::Fresh,
             streaming: false,
             version: 0,

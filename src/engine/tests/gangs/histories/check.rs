@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::naive;
 use super::world::{Commitment, Flying, Pod, World};
-use crate::engine::tests::*;
 use crate::engine::{Action, Effect};
 use crate::gang::Readiness;
 use crate::model::GroupRef;
