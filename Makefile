@@ -83,6 +83,14 @@ conformance: build ## Run Kubernetes' own scheduling tests (SCHEDULER=kube-sched
 		--logs $(TARGET)/conformance/$(SCHEDULER) $(if $(GROUPS),--groups '$(GROUPS)') \
 		$(if $(FOCUS),--focus '$(FOCUS)') $(ARGS)
 
+HISTORIES ?= 100000
+
+.PHONY: soak
+soak: ## Lead gangs through very many random histories (HISTORIES=100000)
+	@echo 'histories from PROPTEST_RNG_SEED=$(PROPTEST_RNG_SEED); BERTH_GANG_HISTORY_SEED=... leads a single one'
+	BERTH_GANG_HISTORIES=$(HISTORIES) $(CARGO) test $(LOCKED) --workspace --lib --release -- \
+		gangs::histories::every_history_ends_well
+
 COUNT ?= 1000
 SEED ?= 1
 

@@ -3,6 +3,7 @@
 //! It owns the cluster and the queue, never blocks, does no IO, and is told the time. Everything
 //! it decides leaves as an [`Effect`]; what became of it comes back through [`Engine::complete`].
 
+mod bound;
 mod changes;
 mod classes;
 mod cycle;

@@ -105,6 +105,13 @@ impl Gang {
         self.members.values().filter_map(Member::pending)
     }
 
+    /// The same in the order in which they came.
+    pub fn pending_in_order(&self) -> Vec<PodKey> {
+        let mut pending: Vec<PodKey> = self.pending().collect();
+        pending.sort_unstable();
+        pending
+    }
+
     /// Whether enough of its members ran together once, and some of that run still do: what is
     /// missing then is replaced without a new quorum. The object's status tells it, or as many bound
     /// members as must run together. Where there is no object, any bound member does, since none is

@@ -25,8 +25,7 @@ pub use peers::{
     AffinityTerm, Controller, ControllerKind, PodPeers, SpreadConstraint, WeightedTerm,
 };
 pub use pod::{
-    CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, Unsupported,
-    WaitingPod,
+    CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, WaitingPod,
 };
 pub use quantity::Quantity;
 pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};

@@ -1,6 +1,7 @@
 //! The plugins, one file each, with kube-scheduler's names.
 
 mod balanced_allocation;
+mod dynamic_resources;
 mod extended_resource_avoidance;
 mod image_locality;
 mod inter_pod_affinity;
@@ -10,7 +11,6 @@ mod node_name;
 mod node_ports;
 mod node_resources_fit;
 mod node_unschedulable;
-mod not_yet;
 mod pod_topology_spread;
 mod resource_score;
 mod scheduling_gates;
@@ -26,6 +26,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use dynamic_resources::DynamicResources;
 pub use extended_resource_avoidance::ExtendedResourceAvoidance;
 pub use image_locality::ImageLocality;
 pub use inter_pod_affinity::InterPodAffinity;
@@ -35,7 +36,6 @@ pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_resources_fit::{NodeResourcesFit, ScoringStrategy, ShapePoint};
 pub use node_unschedulable::NodeUnschedulable;
-pub use not_yet::NotYet;
 pub use pod_topology_spread::PodTopologySpread;
 pub use resource_score::ResourceWeight;
 pub use scheduling_gates::SchedulingGates;
@@ -46,7 +46,7 @@ pub use volume_zone::VolumeZone;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
 use crate::framework::{ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, Profile};
-use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint, Unsupported};
+use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint};
 
 /// Makes a plugin, by its arguments if there are some.
 type Constructor = fn(Option<&Args>) -> Arc<dyn Plugin>;
@@ -73,9 +73,7 @@ const REGISTRY: &[(&str, Constructor)] = &[
     ("InterPodAffinity", |args| {
         Arc::new(inter_pod_affinity_of(args))
     }),
-    ("DynamicResources", |_| {
-        not_yet("DynamicResources", &[Unsupported::ResourceClaims])
-    }),
+    ("DynamicResources", |_| Arc::new(DynamicResources)),
     ("NodeResourcesBalancedAllocation", |args| {
         Arc::new(balanced_allocation_of(args))
     }),
@@ -92,10 +90,6 @@ const GANG_SCHEDULING: &str = "GangScheduling";
 
 /// The names under which what is not supported is refused.
 const STAND_INS: &[&str] = &["VolumeRestrictions", "VolumeBinding", "DynamicResources"];
-
-fn not_yet(name: &'static str, refuses: &'static [Unsupported]) -> Arc<dyn Plugin> {
-    Arc::new(NotYet::new(name, refuses))
-}
 
 fn node_affinity_of(args: Option<&Args>) -> NodeAffinity {
     let Some(Args::NodeAffinity(args)) = args else {

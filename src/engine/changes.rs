@@ -9,8 +9,7 @@ use super::waiting::{Waiting, WaitingInfo};
 use super::waking::{EndedNomination, target_changes, topics};
 use super::{Engine, VolumeChange};
 use crate::api;
-use crate::cluster::{PeerId, PlacedRecord};
-use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet};
+use crate::framework::{ClusterEvent, EventKind, Incoming, PluginSet};
 use crate::gang::{Member, Place};
 use crate::model::{
     CompiledPod, ControllerKind, Dialect, GroupRef, LabelSelector, Labels, Membership, NodeModel,
@@ -185,7 +184,7 @@ impl Engine {
 
     /// A waiting pod is gone, or cannot be read. If it is being bound, only the answer is still
     /// awaited: without it nobody would take the assumption back.
-    fn leave_alone(&mut self, uid: &str, now: Time) {
+    pub(super) fn leave_alone(&mut self, uid: &str, now: Time) {
         let Some(&key) = self.by_uid.get(uid) else {
             return;
         };
@@ -204,7 +203,7 @@ impl Engine {
         }
     }
 
-    fn readable_pod(&mut self, uid: &str, now: Time) {
+    pub(super) fn readable_pod(&mut self, uid: &str, now: Time) {
         if let Some(node) = self.quarantined.release_pod(uid)
             && let Some(model) = self.cluster.open_node(&node)
         {
@@ -221,95 +220,6 @@ impl Engine {
             self.unbound_pod(pod, now);
         } else {
             self.bound_pod(pod, now);
-        }
-    }
-
-    fn bound_pod(&mut self, pod: CompiledPod, now: Time) {
-        let uid = &pod.reference.uid;
-        let held = self
-            .cluster
-            .placed_by_uid(uid)
-            .and_then(|id| self.cluster.placed(id));
-        if held.is_some_and(|held| pod.version != 0 && held.version > pod.version) {
-            return;
-        }
-        let old = self.cluster.confirm(&pod);
-        let running = pod.running;
-        self.watch_member(&pod, Place::Bound { running }, now);
-        // A bind of ours that is still unanswered is counted and reported when the answer comes.
-        if let Some(&key) = self.by_uid.get(uid) {
-            let binding = self.pods.get_mut(&key).and_then(|pod| pod.binding.as_mut());
-            match (binding, self.cluster.placed_by_uid(uid)) {
-                (Some(binding), Some(id)) => binding.placed = id,
-                _ => {
-                    self.drop_waiting(key, now);
-                }
-            }
-        }
-        self.placed_pod_changed(old, &pod, now);
-    }
-
-    fn placed_pod_changed(&mut self, old: Option<PlacedRecord>, pod: &CompiledPod, now: Time) {
-        let uid = &pod.reference.uid;
-        let id = self.cluster.placed_by_uid(uid);
-        let Some(record) = id.and_then(|id| self.cluster.placed(id)) else {
-            return;
-        };
-        let new = AssignedPod {
-            pod: &pod.placed,
-            peers: record.peers,
-            node: record.node,
-        };
-        let Some(record) = old else {
-            self.wake(&ClusterEvent::AssignedPodAdd(new), now);
-            return;
-        };
-        let old = AssignedPod::from(&record);
-        if old.node != new.node {
-            self.wake(&ClusterEvent::AssignedPodDelete(old), now);
-        }
-        if old.node != new.node || record.assumed {
-            self.wake(&ClusterEvent::AssignedPodAdd(new), now);
-        }
-        if old.node == new.node {
-            for kind in self.placed_changes(old, new) {
-                self.wake(&ClusterEvent::AssignedPodUpdate(kind, old, new), now);
-            }
-        }
-    }
-
-    /// What changed about a pod that stays on its node. Source:
-    /// `framework.PodSchedulingPropertiesChange`.
-    fn placed_changes(&self, old: AssignedPod<'_>, new: AssignedPod<'_>) -> Vec<EventKind> {
-        let mut changes = Vec::new();
-        if self.labels(old.peers) != self.labels(new.peers) {
-            changes.push(EventKind::AssignedPodLabel);
-        } else if old.peers != new.peers {
-            changes.push(EventKind::AssignedPodUpdate);
-        }
-        if less(&old.pod.held, &new.pod.held) {
-            changes.push(EventKind::AssignedPodScaleDown);
-        }
-        changes
-    }
-
-    fn labels(&self, peers: PeerId) -> &Labels {
-        &self.cluster.peers().class(peers).spec().labels
-    }
-
-    fn pod_gone(&mut self, uid: &str, now: Time) {
-        self.readable_pod(uid, now);
-        self.leave_alone(uid, now);
-        self.discharge(uid, now);
-        if let Some(id) = self.cluster.placed_by_uid(uid) {
-            self.free(id, now);
-        }
-    }
-
-    /// Takes a placed pod off its node and tells those that wait for room.
-    pub(super) fn free(&mut self, id: crate::cluster::PlacedId, now: Time) {
-        if let Some(record) = self.cluster.remove(id) {
-            self.wake(&ClusterEvent::AssignedPodDelete((&record).into()), now);
         }
     }
 

@@ -32,6 +32,9 @@ pub(super) struct GangBook {
     head: Option<head::Head>,
 }
 
+/// While its pods still come, a gang is told of after so long at the latest.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is kept of a gang.
 #[derive(Debug, Default)]
 struct Page {
@@ -52,6 +55,8 @@ struct Page {
     /// The status that was told last, and the uid of the object that was told.
     told: Option<(Box<str>, GroupStatus)>,
     due: Option<Time>,
+    /// When something about it changed last.
+    changed: Time,
 }
 
 impl GangBook {
@@ -377,6 +382,7 @@ impl Engine {
             self.queue.remove(unit);
             self.gangs.by_topology.remove(&id);
         }
+        self.gangs.page(id).changed = now;
         self.gangs.tell_at(id, now + SETTLE);
         self.gangs.release(id);
         if self.gangs.head.as_ref().is_some_and(|head| head.gang == id) {

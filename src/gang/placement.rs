@@ -622,3 +622,6 @@ fn packed_resource(shape: &PodShape, cluster: &Cluster) -> Option<ResourceId> {
     let device = devices.find(|(name, amount)| *amount > 0 && is_extended_resource(name))?;
     cluster.resources().id(&device.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,14 +78,6 @@ impl HostPort {
     }
 }
 
-/// What a pod may ask for and Berth cannot honour yet. Such a pod is refused, never placed as if
-/// it had not asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unsupported {
-    /// Dynamic resource claims.
-    ResourceClaims,
-}
-
 /// What the plugins read of a pod that waits, but for those that look at other pods: two pods with
 /// equal shapes get the same answers, so what is computed for one holds for the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -115,8 +107,8 @@ pub struct PodShape {
     /// Whether it has gcePersistentDisk, awsElasticBlockStore, iscsi or rbd volumes, which nodes
     /// cannot share.
     pub exclusive_disks: bool,
-    /// What keeps it from being placed by this version.
-    pub unsupported: Box<[Unsupported]>,
+    /// Whether it has dynamic resource claims.
+    pub resource_claims: bool,
 }
 
 impl PodShape {
@@ -322,7 +314,7 @@ fn shape(
         declared_features: declared_features(pod),
         claims: PodClaims::compile(pod),
         exclusive_disks: pod.spec.volumes.iter().any(is_exclusive),
-        unsupported: unsupported(pod),
+        resource_claims: !pod.spec.resource_claims.is_empty(),
     }
 }
 
@@ -372,17 +364,6 @@ fn is_exclusive(volume: &api::Volume) -> bool {
         || volume.aws_elastic_block_store.is_some()
         || volume.iscsi.is_some()
         || volume.rbd.is_some()
-}
-
-fn unsupported(pod: &api::Pod) -> Box<[Unsupported]> {
-    let spec = &pod.spec;
-    [(
-        !spec.resource_claims.is_empty(),
-        Unsupported::ResourceClaims,
-    )]
-    .into_iter()
-    .filter_map(|(asked, what)| asked.then_some(what))
-    .collect()
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ Examples:
       Two sizes and two kinds of pods, five rounds.
   load --rate 150 --seconds 30 --nodes 5000 --schedulers null,berth --latency
       Open loop: 150 pods per second; also the schedulers' own attempt durations.
+  load --kind gang --pods 800
+      50 gangs of 16 pods; also how many were whole, and how long each was bound in part.
+  load --kind gang-contention --nodes 100 --pods 1200
+      20 gangs of 60 pods, created in turn, with room for 13.
   load --memory
       Peak memory of berth with 5,000 nodes and 10,000 pods.
   load -o json --keep-going > load.json

@@ -137,7 +137,7 @@ type Columns = Vec<(Vec<i64>, Vec<i64>, Vec<i64>)>;
 
 /// Everything that a cluster holds, ids and orders included, except the log of changes.
 #[derive(Debug, PartialEq)]
-struct State {
+pub(crate) struct State {
     slots: Slots,
     free: Vec<NodeId>,
     placed: Vec<(PlacedId, PlacedRecord)>,
@@ -149,6 +149,13 @@ struct State {
     ports: crate::cluster::PortIndex,
     /// The ids that the next placements get.
     next: Vec<PlacedId>,
+}
+
+impl Cluster {
+    /// What it holds, to see whether it is the same again.
+    pub(crate) fn state(&self) -> State {
+        state(self)
+    }
 }
 
 fn state(cluster: &Cluster) -> State {

@@ -22,7 +22,7 @@ impl Engine {
             self.queue.remove(unit);
             return;
         }
-        let members: Vec<PodKey> = gang.pending().collect();
+        let members = gang.pending_in_order();
         if let Some(text) = self.gang_behind_head(id, &members) {
             self.queue.fail_gang(unit, now);
             self.gangs.page(id).refusal = Some(text.as_str().into());

@@ -34,6 +34,18 @@ impl Engine {
             return;
         };
         let readiness = gang.readiness();
+        let page = self.gangs.pages.get(&id);
+        if let (Readiness::Waits(_), Some(page)) = (&readiness, page)
+            && now < page.changed + super::SETTLE
+            && page
+                .since
+                .is_some_and(|since| now < since + super::PATIENCE)
+        {
+            // More of its pods may come at any moment, and each would have to be told anew.
+            let later = page.changed + super::SETTLE;
+            self.gangs.tell_at(id, later);
+            return;
+        }
         let refusal = self
             .gangs
             .pages
@@ -125,7 +137,7 @@ impl Engine {
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };
-        let members: Vec<PodKey> = gang.pending().collect();
+        let members = gang.pending_in_order();
         let mut news = false;
         for &key in &members {
             news |= self.patch_condition(key, reason, text);

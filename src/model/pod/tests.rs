@@ -87,14 +87,13 @@ fn host_ports_are_those_of_containers_and_sidecars() {
 }
 
 #[test]
-fn what_cannot_be_honoured_is_seen() {
-    use Unsupported::ResourceClaims;
+fn resource_claims_are_seen() {
     for (spec, expected) in [
-        ("{}", &[][..]),
-        (r#"{"resourceClaims":[{"name":"a"}]}"#, &[ResourceClaims]),
-        (r#"{"resourceClaims":[]}"#, &[]),
+        ("{}", false),
+        (r#"{"resourceClaims":[{"name":"a"}]}"#, true),
+        (r#"{"resourceClaims":[]}"#, false),
     ] {
-        assert_eq!(&*waiting(spec).shape.unsupported, expected, "{spec}");
+        assert_eq!(waiting(spec).shape.resource_claims, expected, "{spec}");
     }
 }
 

@@ -6,7 +6,6 @@
 )]
 
 use super::*;
-use crate::model::Unsupported;
 use crate::plugins::testing::plain::{PlainNode, PlainPod, PlainTerm};
 
 fn cluster() -> Cluster {
@@ -167,22 +166,4 @@ fn prefilter_skips_proceeds_narrows_or_refuses() {
     );
     let conflict = PreFilterAnswer::Reject("pod affinity terms conflict".to_owned());
     assert_eq!(of(Some(vec![on(&["node-5", "node-6"])])), conflict);
-}
-
-#[test]
-fn what_is_not_supported_yet_is_refused_under_its_plugins_name() {
-    let plugin = super::super::NotYet::new("DynamicResources", &[Unsupported::ResourceClaims]);
-    let answer = |unsupported: &[Unsupported]| {
-        let shape = PodShape {
-            unsupported: unsupported.into(),
-            ..PodShape::default()
-        };
-        PreFilter::pre_filter(&plugin, &shape, &Cluster::default())
-    };
-    assert_eq!(plugin.name(), "DynamicResources");
-    assert_eq!(answer(&[]), PreFilterAnswer::Proceed);
-    let PreFilterAnswer::Reject(text) = answer(&[Unsupported::ResourceClaims]) else {
-        panic!("not refused");
-    };
-    assert!(text.contains("resource claims"), "{text}");
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::framework::{Diagnosis, Evaluation, PostFilter, Profile};
-use crate::model::{LabelView as _, PodShape, Unsupported};
+use crate::model::{LabelView as _, PodShape};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 use crate::plugins::{default_profile, profile};
 
@@ -112,8 +112,8 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
         ..PlainNode::default()
     };
     cluster.upsert_node(node.model(1));
-    let asking = |what: Unsupported| PodShape {
-        unsupported: [what].into(),
+    let with_claim = PodShape {
+        resource_claims: true,
         ..PodShape::default()
     };
     let with_disk = PodShape {
@@ -122,7 +122,7 @@ fn what_is_not_supported_is_refused_until_its_plugin_is_off() {
     };
     for (plugin, shape) in [
         ("VolumeRestrictions", with_disk),
-        ("DynamicResources", asking(Unsupported::ResourceClaims)),
+        ("DynamicResources", with_claim),
     ] {
         let refused = |profile: &Profile| {
             let mut evaluation = Evaluation::default();

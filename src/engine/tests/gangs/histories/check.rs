@@ -46,12 +46,11 @@ impl World {
         Some(said.unwrap_or(1) as usize)
     }
 
-    /// Where the pod is going to be, or is.
-    fn node_of(&self, uid: &str) -> Option<&str> {
+    /// Where the pod is, or is going to be, for all that Berth knows.
+    pub(super) fn node_of(&self, uid: &str) -> Option<&str> {
+        let known = self.pods.get(uid).filter(|pod| Self::is_known_bound(pod));
         let flying = self.flying.iter().find(|flying| flying.uid == uid);
-        let pod = self.pods.get(uid);
-        pod.and_then(|pod| pod.node.as_deref())
-            .or(flying.map(|flying| &*flying.node))
+        (known.and_then(|pod| pod.node.as_deref())).or(flying.map(|flying| &*flying.node))
     }
 
     pub(super) fn roles_of(&self, uids: &BTreeSet<String>) -> BTreeMap<&'static str, u32> {

@@ -197,6 +197,7 @@ impl World {
 
     /// A life of Berth begins.
     fn born(&mut self) {
+        self.metrics = Arc::new(Metrics::new().unwrap());
         self.scene.engine = counted_engine_of(default_profile("berth"), 1, &self.metrics);
     }
 }
