@@ -375,6 +375,3 @@ impl Gangs {
         assert_eq!(self.iter().count(), self.by_unit.len());
     }
 }
-
-#[cfg(test)]
-mod tests;

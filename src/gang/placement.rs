@@ -7,12 +7,14 @@
 //! `plugins/topologyaware`.
 
 mod domains;
+mod order;
+mod room;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 pub use domains::Domain;
 
@@ -182,23 +184,7 @@ struct Attempt {
 
 impl<'a, 'b> Planner<'a, 'b> {
     fn new(request: &'a Request<'b>, classes: &'a mut [CandidateClass]) -> Self {
-        let mut order: Vec<usize> = (0..request.candidates.len()).collect();
-        let beyond = beyond_roles(request);
-        // Small pods first would break up the only place for a large one. Members of one size go by
-        // their index, so that neighbours are near each other.
-        order.sort_by_cached_key(|&index| {
-            let candidate = &request.candidates[index];
-            let size = classes.get(candidate.class).map(|class| size(&class.shape));
-            let (name, number) = index_in_name(&candidate.reference.name);
-            let beyond = beyond.contains(&index);
-            (
-                beyond,
-                Reverse(size),
-                candidate.class,
-                name.to_owned(),
-                number,
-            )
-        });
+        let order = order::of(request, classes);
         Self {
             request,
             classes,
@@ -491,129 +477,6 @@ impl<'a, 'b> Planner<'a, 'b> {
                 .unreserve(shape, placed.choice.node, cluster);
         }
     }
-
-    /// How many members of each class there are.
-    fn members_by_class(&self) -> Vec<usize> {
-        let mut members = vec![0; self.classes.len()];
-        for candidate in self.request.candidates {
-            members[candidate.class] += 1;
-        }
-        members
-    }
-
-    /// For each class how many of its members each node could take by itself, at most.
-    fn rooms(&mut self, cluster: &Cluster) -> Vec<Vec<u32>> {
-        let profile = self.request.profile;
-        let candidates = self.request.candidates;
-        let mut rooms = Vec::new();
-        for (place, class) in self.classes.iter_mut().enumerate() {
-            let mut column = vec![0; cluster.node_slots()];
-            // What is kept of a class is the same for all of its members, but some may be refused by
-            // what they ask of other pods before any node is looked at.
-            let mut known = FxHashSet::default();
-            let of_class = candidates.iter().filter(|member| member.class == place);
-            for member in of_class.filter(|member| known.insert(member.peers)) {
-                let incoming = Incoming {
-                    shape: &class.shape,
-                    peers: member.peers,
-                };
-                let evaluation = &mut class.evaluation;
-                evaluation.filter(profile, incoming, cluster);
-                self.rejectors.union(evaluation.rejectors());
-                if evaluation.error().is_some() || evaluation.rejection().is_some() {
-                    continue;
-                }
-                let feasible = evaluation.kept_feasible();
-                for node in feasible.iter() {
-                    column[node.index()] = u32::MAX;
-                }
-                let limits = profile.room(&class.shape, cluster, feasible, &mut column);
-                if !feasible.is_empty() {
-                    self.rejectors.union(limits);
-                }
-                break;
-            }
-            rooms.push(column);
-        }
-        rooms
-    }
-
-    /// How many members there is room for at most, wherever, if that rules the gang out.
-    fn too_little_room(&mut self, cluster: &Cluster) -> Option<usize> {
-        let members = self.members_by_class();
-        let rooms = self.rooms(cluster);
-        let sum = members.iter().zip(&rooms).map(|(members, column)| {
-            let all = column.iter().map(|room| *room as usize);
-            all.fold(0_usize, usize::saturating_add).min(*members)
-        });
-        Some(sum.sum()).filter(|room| *room < self.request.need.pods)
-    }
-
-    /// The domains with how many members there is room for at most, in the order in which they are
-    /// to be tried: those for all members, the tightest first, and then the others, the largest
-    /// first.
-    fn rank(&mut self, cluster: &Cluster, domains: Vec<Domain>) -> Vec<(usize, Domain)> {
-        let members = self.members_by_class();
-        let everyone: usize = members.iter().sum();
-        let rooms = self.rooms(cluster);
-        let mut ranked: Vec<_> = (domains.into_iter())
-            .map(|domain| {
-                let sums = rooms.iter().map(|column| domain.sum(column));
-                let sums: Vec<usize> = sums.collect();
-                let room: usize = (sums.iter().zip(&members))
-                    .map(|(sum, members)| (*sum).min(*members))
-                    .sum();
-                let left_over = sums
-                    .iter()
-                    .fold(0_usize, |all, sum| all.saturating_add(*sum));
-                (room, left_over, domain)
-            })
-            .collect();
-        ranked.sort_by(|(room, left, domain), (other_room, other_left, other)| {
-            let tight = |room: &usize, left: &usize| {
-                let rest = if *room >= everyone { *left } else { 0 };
-                (Reverse(*room), rest)
-            };
-            let by_size = tight(room, left).cmp(&tight(other_room, other_left));
-            by_size.then_with(|| domain.label.cmp(&other.label))
-        });
-        ranked
-            .into_iter()
-            .map(|(room, _, domain)| (room, domain))
-            .collect()
-    }
-}
-
-/// The members beyond what is asked of their role, where something is asked of roles: they come
-/// last, so that they take no room of those without which it does not go.
-fn beyond_roles(request: &Request<'_>) -> FxHashSet<usize> {
-    let mut asked = request.need.roles.clone();
-    let mut beyond = FxHashSet::default();
-    for (index, candidate) in request.candidates.iter().enumerate() {
-        let left = candidate.role.and_then(|role| asked.get_mut(role));
-        match left {
-            Some(left) if *left > 0 => *left -= 1,
-            _ if request.need.roles.is_empty() => {}
-            _ => {
-                beyond.insert(index);
-            }
-        }
-    }
-    beyond
-}
-
-/// How large a pod is: by devices, then cpu, then memory.
-fn size(shape: &PodShape) -> (i64, i64, i64) {
-    let devices = shape.wanted.scalars.iter();
-    let devices = devices.fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount));
-    (devices, shape.wanted.cpu, shape.wanted.memory)
-}
-
-/// `worker-12` is the 12th `worker-`.
-fn index_in_name(name: &str) -> (&str, u64) {
-    let stem = name.trim_end_matches(|char: char| char.is_ascii_digit());
-    let number = name.get(stem.len()..).unwrap_or_default();
-    (stem, number.parse().unwrap_or(0))
 }
 
 /// The device by which pods of gangs are packed: the first one they ask for.

@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod arbitrary;
+pub(crate) mod dice;
 pub(crate) mod naive;
 pub(crate) mod peers;
 pub(crate) mod plain;

@@ -9,6 +9,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rustc_hash::FxHashSet;
 
 use super::*;
 use crate::plugins::testing::arbitrary::{easy_pod, node, node_name, pod};
@@ -224,7 +225,7 @@ proptest! {
         case in case(in_company(template())),
     ) {
         let mut cluster = case.cluster();
-        let mut gang = Gang::new(&case, &mut cluster);
+        let gang = Gang::new(&case, &mut cluster);
         for member in 0..case.members.len() {
             let class = case.members[member].0;
             let incoming = Incoming { shape: &gang.classes[class].shape, peers: gang.peers[member] };

@@ -10,7 +10,6 @@
 //! it.
 
 mod berth;
-mod dice;
 mod election;
 mod others;
 mod stream;

@@ -10,8 +10,6 @@
 //! and tells it; `BERTH_GANG_HISTORIES=100000` leads so many.
 
 mod check;
-#[path = "../../../runtime/tests/histories/dice.rs"]
-mod dice;
 mod naive;
 mod world;
 

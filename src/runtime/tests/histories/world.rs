@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::dice::Dice;
 use crate::engine::Outcome;
 use crate::model::{PodRef, Time};
+use crate::plugins::testing::dice::Dice;
 use crate::plugins::testing::naive::{self, Answer as Verdicts, Verdict};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 use crate::runtime::client::{Fault, Reply};

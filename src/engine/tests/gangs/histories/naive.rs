@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Pod, World};
 
+/// A member to be placed, where those before it are, and what room is left.
+type Seen = (usize, Vec<Option<&'static str>>, Vec<Room>);
+
 /// A node as far as it matters: rack, free GPUs, free cpu.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Room {
@@ -136,7 +139,7 @@ impl Asks {
         left: &[&Pod],
         rooms: Vec<Room>,
         placed: &mut Vec<Option<&'static str>>,
-        seen: &mut BTreeSet<(usize, Vec<Option<&'static str>>, Vec<Room>)>,
+        seen: &mut BTreeSet<Seen>,
     ) -> bool {
         let Some((pod, rest)) = left.split_first() else {
             let enough = placed.len() >= self.pods;

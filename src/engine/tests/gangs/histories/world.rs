@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::super::scene::{GPU, Scene};
-use super::dice::Dice;
 use crate::engine::tests::*;
 use crate::engine::{About, Action, Effect, GroupPhase, GroupStatus};
 use crate::model::{Dialect, GroupRef};
+use crate::plugins::testing::dice::Dice;
 
 pub(super) const RACKS: &[&str] = &["r1", "r2"];
 
@@ -175,7 +175,7 @@ impl World {
             roles,
             required: label.filter(|_| required),
             preferred: label.filter(|_| !required),
-            sizes: *dice.one_of::<&[i64]>(&[&[1], &[2], &[4], &[0], &[2, 1], &[4, 1], &[2, 0]]),
+            sizes: dice.one_of::<&[i64]>(&[&[1], &[2], &[4], &[0], &[2, 1], &[4, 1], &[2, 0]]),
             object: None,
             may_be_met: false,
             is_met: false,
