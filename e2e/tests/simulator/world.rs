@@ -39,7 +39,7 @@ impl Demo {
         let files = format!("TMPDIR={}", directory.path().display());
         let berth = berth_binary()?.display().to_string();
         let demo = [
-            "demo", "--nodes", "12", "--pods", "1", "--over", "0", "--serve",
+            "demo", "--nodes", "12", "--pods", "1", "--gangs", "0", "--over", "0", "--serve",
         ];
         let arguments = [files.as_str(), &berth].into_iter().chain(demo);
         let log = directory.path().join("demo.log");
