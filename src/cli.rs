@@ -66,7 +66,8 @@ Examples:
   berth simulate nodes.yaml pods.yaml
   kubectl get nodes,pods,priorityclasses -A -o yaml | berth simulate - new-pods.yaml
   berth simulate --config scheduler.yaml cluster.yaml
-  berth simulate -o json cluster.json | jq '.pods[] | select(.node == null)'";
+  berth simulate -o json cluster.json | jq '.pods[] | select(.node == null)'
+  berth simulate -o json cluster.json | jq '.gangs[] | {name, bound, min, message}'";
 
 const CHECK_CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -112,8 +113,9 @@ enum Command {
     Run(run::Arguments),
     /// Tell where the pods of files would be placed, without a cluster
     ///
-    /// Reads nodes, pods, namespaces and priority classes from YAML and JSON, lists and the output
-    /// of kubectl get -o yaml among them. Pods without spec.nodeName are placed, the others count on
+    /// Reads nodes, pods, PodGroups of every API, namespaces, priority classes and what else bears on
+    /// them from YAML and JSON, lists and the output of kubectl get -o yaml among them. Pods without
+    /// spec.nodeName are placed, those of a gang all together or not at all; the others count on
     /// their nodes. Objects of other kinds are skipped. It ends with 0 also when pods stay pending.
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(simulate::Arguments),

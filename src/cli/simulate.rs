@@ -34,7 +34,7 @@ const QUIET: Duration = Duration::from_millis(500);
 /// The flags of `berth simulate`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// YAML or JSON with nodes, pods and what bears on them; - is standard input
+    /// YAML or JSON with nodes, pods, pod groups and what bears on them; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// How to write the report
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
 enum Output {
     /// Tables for people
     Table,
-    /// One object with pods and nodes
+    /// One object with pods, nodes and gangs
     Json,
 }
 

@@ -330,3 +330,26 @@ fn wrong_groups_are_told() {
     );
     assert_eq!(notes, ["objects of other kinds are skipped: 1 PodGroup"]);
 }
+
+/// Each example of the manual has a group of four and one of its pods.
+#[test]
+fn the_examples_of_the_manual_are_understood() {
+    const MANUAL: &str = include_str!("../../../../docs/gangs.md");
+    let examples = MANUAL.split("```yaml\n").skip(1);
+    let examples = examples.map(|rest| rest.split_once("```").unwrap().0);
+    let mut dialects = Vec::new();
+    for example in examples {
+        let report = report(&[example, &nodes(1)]);
+        assert_eq!(fares(&report), [("llama", 0, "Incomplete")], "{example}");
+        let story = "gang default/llama has 1 of 4 pods";
+        assert!(report.gangs[0].message.contains(story), "{report:?}");
+        dialects.push(report.gangs[0].dialect);
+    }
+    let expected = [
+        "scheduling.k8s.io",
+        "scheduling.x-k8s.io",
+        "scheduling.volcano.sh",
+        "gang.scheduling.koordinator.sh",
+    ];
+    assert_eq!(dialects, expected);
+}

@@ -27,6 +27,12 @@ fn the_manual_shows_what_is_printed() {
 }
 
 #[test]
+fn the_manual_shows_what_is_printed_of_gangs() {
+    let table = report(&[include_str!("../../../../docs/examples/gangs.yaml")]).table(Style::Plain);
+    assert_eq!(table, block("$ berth simulate docs/examples/gangs.yaml"));
+}
+
+#[test]
 fn the_json_of_the_manual_is_what_is_printed() {
     let json = report(&[EXAMPLE]).json().unwrap();
     let shown = block("$ berth simulate docs/examples/three-nodes.yaml -o json | jq '.pods[4]'");
