@@ -259,14 +259,20 @@ fn decisions(nodes: usize) {
 }
 
 const HINTS: &str = "scheduler_queueing_hint_execution_duration_seconds_count";
-const ATTEMPTS: &str = "berth_gang_scheduling_attempts_total";
+const ATTEMPTS: &str = "berth_gang_attempts_total";
 
-fn waiting(nodes: usize) {
+/// 1,000 gangs wait, for what no node has or for room on nodes that are all half in use.
+fn waiting(nodes: usize, gpus: usize) {
     let mut bench = Bench::new(nodes);
+    for place in 0..nodes {
+        let (name, node) = (format!("half-{place}"), format!("node-{place}"));
+        let pod = pod("", &name, 4, &node);
+        bench.engine.apply(Change::Pod(Box::new(pod)), NOW);
+    }
     let kind = Kind {
         name: "waiting",
         pods: 4,
-        gpus: 16,
+        gpus,
         together: None,
         fits: false,
     };
@@ -276,18 +282,21 @@ fn waiting(nodes: usize) {
     let effects = bench.engine.run(NOW, 2000);
     bench.answer(effects);
     println!(
-        "{} gangs wait: hints asked, attempts and milliseconds per event",
-        1000
+        "1,000 gangs of pods of {gpus} GPUs wait: hints asked, attempts and milliseconds per event"
     );
-    let single = |name: &str, node: &str| Change::Pod(Box::new(pod("", name, 0, node)));
+    println!(
+        "  {:34} {:>8} {:>8} {:>8}",
+        "event", "hints", "attempts", "ms"
+    );
+    let single = |place, node: &str| {
+        let name = format!("new-{place}");
+        Change::Pod(Box::new(pod("", &name, 0, node)))
+    };
     type Event<'a> = (&'a str, Box<dyn Fn(usize) -> Change + 'a>);
     let events: [Event<'_>; 4] = [
+        ("a pod is bound", Box::new(|place| single(place, "node-1"))),
         (
-            "a pod is bound",
-            Box::new(|place| single(&format!("new-{place}"), "node-1")),
-        ),
-        (
-            "a pod is deleted",
+            "a pod without GPUs is deleted",
             Box::new(|place| Change::PodGone(format!("new-{place}").into())),
         ),
         (
@@ -298,7 +307,7 @@ fn waiting(nodes: usize) {
                 Change::Node(Box::new(node))
             }),
         ),
-        ("time passes", Box::new(|_| Change::Synced)),
+        ("nothing", Box::new(|_| Change::Synced)),
     ];
     for (name, event) in events {
         let (hints, attempts) = (bench.counted(HINTS), bench.counted(ATTEMPTS));
@@ -321,5 +330,6 @@ fn main() {
         .and_then(|place| arguments.get(place + 1)?.parse().ok())
         .unwrap_or(5000);
     decisions(nodes);
-    waiting(nodes);
+    waiting(nodes, 16);
+    waiting(nodes, 8);
 }

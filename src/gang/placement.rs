@@ -174,6 +174,15 @@ struct Planner<'a, 'b> {
     rejectors: PluginSet,
 }
 
+/// Which of the nodes that take a member gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pick {
+    /// The best one.
+    Best,
+    /// Any, where it is only asked how many fit.
+    Any,
+}
+
 /// What came of one try.
 #[derive(Default)]
 struct Attempt {
@@ -220,7 +229,8 @@ impl<'a, 'b> Planner<'a, 'b> {
                 if !(worth(room) || (in_vain && Some(place) == largest)) {
                     continue;
                 }
-                let attempt = match self.try_in(cluster, Some(&domain), wanted) {
+                let pick = if worth(room) { Pick::Best } else { Pick::Any };
+                let attempt = match self.try_in(cluster, Some(&domain), wanted, pick) {
                     Ok(attempt) => return Ok(self.planned(attempt, Some(domain))),
                     Err(attempt) => attempt,
                 };
@@ -251,27 +261,27 @@ impl<'a, 'b> Planner<'a, 'b> {
     }
 
     fn plan_anywhere(mut self, cluster: &mut Cluster) -> Result<Plan, Box<Refused>> {
-        let mut room = None;
-        if self.request.known_room.is_some() {
-            room = self.too_little_room(cluster);
-            if room.is_some() && room == self.request.known_room {
-                return Err(Box::new(Refused {
-                    room,
-                    unchanged: true,
-                    rejectors: self.rejectors,
-                    ..Refused::default()
-                }));
-            }
+        let room = self.too_little_room(cluster);
+        if room.is_some() && room == self.request.known_room {
+            return Err(Box::new(Refused {
+                room,
+                unchanged: true,
+                rejectors: self.rejectors,
+                ..Refused::default()
+            }));
         }
-        match self.try_in(cluster, None, self.request.need.pods) {
+        // Where there is too little room it is only tried for the sake of the reasons.
+        let pick = if room.is_some() {
+            Pick::Any
+        } else {
+            Pick::Best
+        };
+        match self.try_in(cluster, None, self.request.need.pods, pick) {
             Ok(attempt) => Ok(self.planned(attempt, None)),
-            Err(attempt) => {
-                let room = room.or_else(|| self.too_little_room(cluster));
-                Err(Box::new(Refused {
-                    room,
-                    ..self.refused(attempt)
-                }))
-            }
+            Err(attempt) => Err(Box::new(Refused {
+                room,
+                ..self.refused(attempt)
+            })),
         }
     }
 
@@ -298,8 +308,11 @@ impl<'a, 'b> Planner<'a, 'b> {
     /// Whether the gang would fit without its topology.
     fn fits_anywhere(&mut self, cluster: &mut Cluster) -> bool {
         let need = self.request.need.pods;
+        if self.too_little_room(cluster).is_some() {
+            return false;
+        }
         cluster.speculate(|cluster| {
-            let attempt = self.place_all(cluster, None, need);
+            let attempt = self.place_all(cluster, None, need, Pick::Any);
             let fits = self.enough(&attempt, need);
             self.unreserve(&attempt, cluster);
             (Keep::RollBack, fits)
@@ -312,9 +325,10 @@ impl<'a, 'b> Planner<'a, 'b> {
         cluster: &mut Cluster,
         domain: Option<&Domain>,
         wanted: usize,
+        pick: Pick,
     ) -> Result<Attempt, Attempt> {
         cluster.speculate(|cluster| {
-            let attempt = self.place_all(cluster, domain, wanted);
+            let attempt = self.place_all(cluster, domain, wanted, pick);
             if self.enough(&attempt, wanted) {
                 return (Keep::Commit, Ok(attempt));
             }
@@ -355,6 +369,7 @@ impl<'a, 'b> Planner<'a, 'b> {
         cluster: &mut Cluster,
         domain: Option<&Domain>,
         wanted: usize,
+        pick: Pick,
     ) -> Attempt {
         let mut attempt = Attempt::default();
         // A member like one that was refused is refused too, until another one was placed.
@@ -377,7 +392,7 @@ impl<'a, 'b> Planner<'a, 'b> {
                 });
                 continue;
             }
-            match self.place(cluster, index, domain) {
+            match self.place(cluster, index, domain, pick) {
                 Ok(placed) => attempt.placed.push(placed),
                 Err(refusal) => {
                     alike.insert(kind, (attempt.placed.len(), refusal.clone()));
@@ -394,6 +409,7 @@ impl<'a, 'b> Planner<'a, 'b> {
         cluster: &mut Cluster,
         index: usize,
         domain: Option<&Domain>,
+        pick: Pick,
     ) -> Result<Placed, Refusal> {
         let profile = self.request.profile;
         let candidate = &self.request.candidates[index];
@@ -426,20 +442,29 @@ impl<'a, 'b> Planner<'a, 'b> {
         evaluation.yield_to(profile, incoming, cluster, self.request.nominated);
         let rejectors = evaluation.rejectors();
         self.rejectors.union(rejectors);
-        if evaluation.feasible().is_empty() {
+        let Some(any) = evaluation.feasible().iter().next() else {
             let reasons = evaluation.reasons_in(nodes, profile, cluster);
             return Err(refused(reasons, rejectors));
-        }
-        evaluation.score(profile, incoming, cluster);
-        if let Some(error) = evaluation.error() {
-            return Err(unreadable(error));
-        }
-        let packed = packed_resource(&class.shape, cluster);
-        let free = packed.map(|resource| cluster.resources().free(resource));
-        // Whole nodes stay whole: the node with the least of it left is taken.
-        let first = |node: NodeId| free.map_or(0, |free| -free[node.index()]);
-        let choice = (evaluation.choose_first_by(cluster, candidate.hash, first))
-            .ok_or_else(|| refused(None, PluginSet::default()))?;
+        };
+        let choice = match pick {
+            Pick::Any => Choice {
+                node: any,
+                total: 0,
+                feasible: 1,
+            },
+            Pick::Best => {
+                evaluation.score(profile, incoming, cluster);
+                if let Some(error) = evaluation.error() {
+                    return Err(unreadable(error));
+                }
+                let packed = packed_resource(&class.shape, cluster);
+                let free = packed.map(|resource| cluster.resources().free(resource));
+                // Whole nodes stay whole: the node with the least of it left is taken.
+                let first = |node: NodeId| free.map_or(0, |free| -free[node.index()]);
+                (evaluation.choose_first_by(cluster, candidate.hash, first))
+                    .ok_or_else(|| refused(None, PluginSet::default()))?
+            }
+        };
         let permitted =
             profile.reserve_and_permit(candidate.reference, &class.shape, choice.node, cluster);
         let waits = match permitted {
