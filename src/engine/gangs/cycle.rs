@@ -1,5 +1,7 @@
 //! A gang's scheduling cycle: all of it is planned on one state, and placed or left alone.
 
+use std::time::Duration;
+
 use rustc_hash::FxHashSet;
 
 use crate::cluster::NodeId;
@@ -146,6 +148,9 @@ impl Engine {
     fn gang_placed(&mut self, id: GangId, members: &[PodKey], plan: Plan, now: Time, started: f64) {
         let page = self.gangs.page(id);
         (page.room, page.asked) = (None, None);
+        let waited = page.since.map_or(Duration::ZERO, |since| now.since(since));
+        self.gang_metrics
+            .placed(plan.placed.len(), waited.as_secs_f64());
         let held = plan.placed.iter().any(|placed| !placed.waits.is_empty());
         for placed in &plan.placed {
             let Some(&key) = members.get(placed.candidate) else {

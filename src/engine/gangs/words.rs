@@ -165,7 +165,10 @@ impl Engine {
             }
             .unwrap_or_default();
         } else if let Some(key) = gang.topology().required {
-            let _ = write!(story, "; no node in question has the label {key}");
+            let _ = match gang.counts().live() {
+                0 => write!(story, "; no node in question has the label {key}"),
+                _ => write!(story, "; its bound members are not in one domain of {key}"),
+            };
         } else if let (Some(lacks), None) = (&lacks, &never) {
             let _ = write!(story, "; the cluster lacks {lacks}");
         }
