@@ -157,7 +157,9 @@ impl World {
             let one = racks.len() == 1 && !racks.contains(&None);
             assert!(one, "{name} is in {racks:?}");
         }
-        match &mut self.groups[place].commitment {
+        let group = &mut self.groups[place];
+        group.decided.extend(batch.iter().cloned());
+        match &mut group.commitment {
             Some(held) if met => held.members.extend(batch.iter().cloned()),
             held => {
                 *held = Some(Commitment {
@@ -227,12 +229,17 @@ impl World {
             return;
         }
         let name = &group.name;
-        let Some(commitment) = &group.commitment else {
-            panic!("{name}: {bound:?} were bound by nobody's decision");
-        };
         for uid in &bound {
-            assert!(commitment.members.contains(*uid), "{uid} was not decided");
+            let committed = group.commitment.as_ref();
+            let known = committed.is_some_and(|commitment| commitment.members.contains(*uid));
+            assert!(
+                known || group.decided.contains(*uid),
+                "{uid} was not decided"
+            );
         }
+        let Some(commitment) = &group.commitment else {
+            return;
+        };
         if bound.len() >= commitment.min {
             return;
         }

@@ -72,6 +72,9 @@ pub(super) struct Group {
     /// Whether some members counted when this was last looked at.
     pub(super) was_live: bool,
     pub(super) commitment: Option<Commitment>,
+    /// Everybody whom any life of Berth's has placed: what was sent before it was killed may arrive
+    /// when another one has decided anew.
+    pub(super) decided: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -182,6 +185,7 @@ impl World {
             inherited: false,
             was_live: false,
             commitment: None,
+            decided: BTreeSet::new(),
         }
     }
 
