@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::engine::{ConditionReason, Engine};
 use crate::gang::{Gang, Refusal, Refused, Waits};
 use crate::model::{PodShape, Requests};
@@ -172,6 +172,18 @@ impl Engine {
         } else if let (Some(lacks), None) = (&lacks, &never) {
             let _ = write!(story, "; the cluster lacks {lacks}");
         }
+        if let Some((unlabelled, device)) = self.unlabelled(gang, members) {
+            let key = gang.topology().required.unwrap_or_default();
+            let (nodes, lack) = if unlabelled == 1 {
+                ("node", "lacks")
+            } else {
+                ("nodes", "lack")
+            };
+            let _ = write!(
+                story,
+                "; {unlabelled} {nodes} with {device} {lack} the label {key}"
+            );
+        }
         if refused.fits_elsewhere {
             story.push_str("; without the constraint it fits now");
         }
@@ -179,6 +191,27 @@ impl Engine {
             let _ = write!(story, "; {never}");
         }
         (story, never.is_some())
+    }
+
+    /// How many nodes have the device that the gang asks for and are in no domain of the label that
+    /// it must be in one of.
+    fn unlabelled(&self, gang: &Gang, members: &[PodKey]) -> Option<(usize, &str)> {
+        let key = gang.topology().required?;
+        let mut shapes = members.iter().filter_map(|member| self.shape_of(*member));
+        let device = shapes.find_map(|shape| {
+            let mut devices = shape.wanted.scalars.iter();
+            devices.find(|(_, amount)| *amount > 0)
+        });
+        let (device, _) = device?;
+        let mut labelled = NodeSet::new();
+        self.cluster.labels().with_key(&key, &mut labelled);
+        let offered = column(&self.cluster, device);
+        let lacks = |node: &NodeId| {
+            let offers = offered.get(node.index()).is_some_and(|amount| *amount > 0);
+            offers && !labelled.contains(*node)
+        };
+        let unlabelled = self.cluster.nodes().iter().filter(lacks).count();
+        (unlabelled > 0).then_some((unlabelled, device))
     }
 
     /// What the members that do not fit lack: devices before cpu and memory.

@@ -153,3 +153,20 @@ fn a_label_that_no_node_has_is_named_and_waited_for() {
     scene.settle();
     assert_eq!(scene.bound("g"), 2);
 }
+
+#[test]
+fn nodes_without_the_label_are_told_of() {
+    let mut scene = Scene::new(0, 0);
+    racks(&mut scene, &[("r1", 2)]);
+    for node in 0..4 {
+        scene.node(&format!("bare-{node}"), 8, &[]);
+    }
+    scene.node("cpu", 0, &[]);
+    group(&mut scene, "g", 3, &[("required", "rack")]);
+    members(&mut scene, "g", 3, 8);
+    scene.settle();
+    assert_eq!(scene.bound("g"), 0);
+    let text = &*scene.statuses["g"].message;
+    let tail = "best domain rack=r1 lacks 8 nvidia.com/gpu; 4 nodes with nvidia.com/gpu lack the label rack; without the constraint it fits now";
+    assert!(text.ends_with(tail), "{text}");
+}

@@ -418,3 +418,28 @@ fn a_sentence_of_the_status_ends_once() {
     let end = "preemption: not eligible due to preemptionPolicy=Never. gang default/g: ";
     assert!(text.contains(end), "{text}");
 }
+
+#[test]
+fn an_outage_of_the_server_leaves_nothing_behind() {
+    let mut scene = Scene::new(8, 8);
+    for pod in 0..8 {
+        let words = "etcdserver: request timed out".to_owned();
+        scene.refuse.insert(format!("g-{pod}"), words);
+    }
+    scene.gang("g", 8, 8, 8);
+    for _ in 0..20 {
+        scene.settle();
+        assert_eq!(scene.bound("g"), 0);
+    }
+    // Nothing is held meanwhile.
+    scene.pod("", "single", 8);
+    scene.settle();
+    assert!(scene.node_of("single").is_some());
+    scene.delete("single");
+    scene.refuse.clear();
+    for _ in 0..20 {
+        scene.settle();
+    }
+    assert_eq!(scene.bound("g"), 8);
+    assert_eq!(scene.nodes_of("g").len(), 8);
+}
