@@ -15,6 +15,7 @@ mod nodes;
 mod nominator;
 mod outcomes;
 mod permits;
+mod telling;
 mod volumes;
 mod waiting;
 mod waking;

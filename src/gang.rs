@@ -189,6 +189,16 @@ impl Gangs {
         self.by_unit.get(&unit).copied()
     }
 
+    /// The object of a group, if it has one.
+    pub fn object(&self, id: GangId) -> Option<Arc<PodGroup>> {
+        self.get(id)?.object.clone()
+    }
+
+    /// The pod with this uid as its group sees it.
+    pub fn member(&self, uid: &str) -> Option<&Member> {
+        self.get(self.of_member(uid)?)?.member(uid)
+    }
+
     /// The group of the pod with this uid.
     pub fn of_member(&self, uid: &str) -> Option<GangId> {
         self.by_member.get(uid).copied()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::waiting::Binding;
-use super::{Action, Awaited, Engine, EventKind, ObjectEvent, ProfileState};
+use super::{Action, Awaited, Engine, EventKind, ProfileState};
 use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
 use crate::model::{PodShape, Time};
@@ -271,16 +271,8 @@ impl Engine {
 
     fn skip_terminating(&mut self, key: PodKey, now: Time) {
         if let Some(pod) = self.pods.get(&key) {
-            let reference = Arc::clone(&pod.reference);
-            let scheduler_name = Arc::clone(&self.profiles[pod.profile].profile.name);
-            let note = format!("skip schedule deleting pod: {reference}").into();
-            let event = ObjectEvent {
-                kind: EventKind::FailedScheduling,
-                scheduler_name,
-                note,
-                resource_version: pod.version,
-            };
-            self.effect(reference, Action::Emit(event));
+            let note = format!("skip schedule deleting pod: {}", pod.reference);
+            self.pod_event(key, EventKind::FailedScheduling, note.into());
         }
         self.give_up(key, now);
     }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::waking::topics;
-use super::{Action, Awaited, ConditionReason, Engine, EventKind, ObjectEvent, StatusPatch};
+use super::{ConditionReason, Engine, EventKind};
 use crate::framework::PluginSet;
-use crate::model::{PodCondition, Time};
+use crate::model::Time;
 use crate::queue::PodKey;
 use crate::telemetry::metrics::AttemptResult;
 
@@ -52,7 +52,7 @@ impl Failure {
 
 impl Engine {
     pub(super) fn failed(&mut self, key: PodKey, now: Time, started: f64, failure: Failure) {
-        let Some(pod) = self.pods.get_mut(&key) else {
+        let Some(pod) = self.pods.get(&key) else {
             return;
         };
         let state = &self.profiles[pod.profile];
@@ -81,41 +81,10 @@ impl Engine {
             self.nominator.set(key, &pod.info.nominated_node);
         }
 
+        let clear_nomination = failure.clear_nomination && !pod.info.nominated_node.is_empty();
         let message: Arc<str> = failure.message.into();
-        let reference = Arc::clone(&pod.reference);
-        let event = ObjectEvent {
-            kind: EventKind::FailedScheduling,
-            scheduler_name: Arc::clone(&state.profile.name),
-            note: Arc::clone(&message),
-            resource_version: pod.version,
-        };
-        let patch = StatusPatch {
-            reason: failure.reason,
-            message: Arc::clone(&message),
-            observed_generation: pod.info.generation,
-            transition: pod
-                .info
-                .condition
-                .as_ref()
-                .is_none_or(|held| &*held.status != "False"),
-            clear_nomination: failure.clear_nomination && !pod.info.nominated_node.is_empty(),
-        };
-        let condition = PodCondition {
-            status: "False".into(),
-            reason: failure.reason.as_str().into(),
-            message: (&*message).into(),
-        };
-        let news = patch.clear_nomination || pod.info.condition.as_ref() != Some(&condition);
-        if news {
-            // What was sent counts as stored until the outcome or the watch says otherwise. A
-            // nomination does not: that it is gone is news for other pods, see `update_waiting`.
-            pod.info.condition = Some(condition);
-        }
-        self.effect(Arc::clone(&reference), Action::Emit(event));
-        if news {
-            let id = self.effect(reference, Action::PatchStatus(patch));
-            self.awaited.insert(id, Awaited::Status(key));
-        }
+        self.pod_event(key, EventKind::FailedScheduling, Arc::clone(&message));
+        self.patch_condition(key, failure.reason, &message, clear_nomination);
         if in_gang {
             self.member_failed(key, now);
         }

@@ -18,6 +18,8 @@ use crate::queue::{Cause, PodKey};
 /// What has changed about a gang is told after so long, so that a job whose pods come and are bound
 /// one after another is not told of with each of them.
 const SETTLE: Duration = Duration::from_millis(500);
+/// While its pods still come, a gang is told of after so long at the latest.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The gangs, and what the engine keeps of them beside their members.
 #[derive(Debug, Default)]
@@ -31,9 +33,6 @@ pub(super) struct GangBook {
     /// The gang that is served before others.
     head: Option<head::Head>,
 }
-
-/// While its pods still come, a gang is told of after so long at the latest.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is kept of a gang.
 #[derive(Debug, Default)]
@@ -211,10 +210,8 @@ impl Engine {
     /// A waiting pod is dropped. One that is bound stays a member.
     pub(super) fn discharge_waiting(&mut self, key: PodKey, uid: &str, now: Time) {
         let waits = |place: Place| matches!(place, Place::Waiting(held) | Place::Gated(held) | Place::Binding(held) if held == key);
-        let place = (self.gangs.table.of_member(uid))
-            .and_then(|id| self.gangs.table.get(id)?.member(uid))
-            .map(|member| member.place);
-        if place.is_some_and(waits) {
+        let member = self.gangs.table.member(uid);
+        if member.is_some_and(|member| waits(member.place)) {
             self.discharge(uid, now);
         }
     }
@@ -228,12 +225,8 @@ impl Engine {
         held_by: PluginSet,
         now: Time,
     ) {
-        let (priority, gated) = (member.priority, !held_by.is_empty());
-        let place = if gated {
-            Place::Gated(key)
-        } else {
-            Place::Waiting(key)
-        };
+        let priority = member.priority;
+        let place = Place::of_waiting(key, !held_by.is_empty());
         let member = Member { place, ..member };
         let Some((id, unit)) = self.enlist(uid, membership, member, now) else {
             return;
@@ -277,10 +270,8 @@ impl Engine {
         };
         let place = if binding {
             Place::Binding(key)
-        } else if gated {
-            Place::Gated(key)
         } else {
-            Place::Waiting(key)
+            Place::of_waiting(key, gated)
         };
         let member = Member { place, ..member };
         let held = (self.gangs.table.of_member(&uid))
@@ -314,10 +305,9 @@ impl Engine {
         let Some(id) = self.gangs.table.of_member(&uid) else {
             return;
         };
+        let is_binding = |member: &Member| member.place == Place::Binding(key);
         if let Some(gang) = self.gangs.table.get(id)
-            && gang
-                .member(&uid)
-                .is_some_and(|member| member.place == Place::Binding(key))
+            && gang.member(&uid).is_some_and(is_binding)
         {
             let bound = gang.counts().bound();
             if gang.was_met() && bound < gang.min().unwrap_or(1) as usize {

@@ -1,10 +1,8 @@
 //! What became of the effects.
 
-use std::sync::Arc;
-
 use super::failure::Failure;
 use super::waiting::Binding;
-use super::{Action, Awaited, EffectId, Engine, EventKind, ObjectEvent, Outcome};
+use super::{Awaited, EffectId, Engine, EventKind, Outcome};
 use crate::cluster::PlacedId;
 use crate::model::Time;
 use crate::queue::PodKey;
@@ -74,15 +72,10 @@ impl Engine {
                 self.metrics.scheduled_after_flush();
             }
         }
-        let reference = Arc::clone(&pod.reference);
-        let event = ObjectEvent {
-            kind: EventKind::Scheduled,
-            scheduler_name: Arc::clone(&state.profile.name),
-            note: format!("Successfully assigned {reference} to {}", binding.node).into(),
-            resource_version: pod.version,
-        };
+        let (reference, node) = (&pod.reference, &binding.node);
+        let note = format!("Successfully assigned {reference} to {node}");
+        self.pod_event(key, EventKind::Scheduled, note.into());
         self.member_bound(key, now);
-        self.effect(reference, Action::Emit(event));
         self.drop_waiting(key, now);
     }
 

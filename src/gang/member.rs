@@ -40,6 +40,17 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// Where a pod is that waits.
+    pub const fn of_waiting(key: PodKey, gated: bool) -> Self {
+        if gated {
+            Self::Gated(key)
+        } else {
+            Self::Waiting(key)
+        }
+    }
+}
+
 impl Member {
     /// A pod that names a group.
     pub fn new(pod: &CompiledPod, membership: &Membership, place: Place) -> Self {

@@ -21,7 +21,6 @@ pub use domains::Domain;
 use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId, ResourceId};
 use crate::framework::{Choice, Evaluation, Incoming, Nominations, PermitWait, PluginSet, Profile};
 use crate::model::{GangTopology, PlacedPod, PodRef, PodShape, is_extended_resource};
-use crate::queue::PodKey;
 
 /// How many more members must be placed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +53,6 @@ pub struct CandidateClass {
 /// A member that is to be placed.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
-    /// By what the queue knows it.
-    pub key: PodKey,
     /// Its class, by its place in the list of them.
     pub class: usize,
     /// Its class among other pods.
@@ -506,9 +503,9 @@ impl<'a, 'b> Planner<'a, 'b> {
 
 /// The device by which pods of gangs are packed: the first one they ask for.
 fn packed_resource(shape: &PodShape, cluster: &Cluster) -> Option<ResourceId> {
-    let mut devices = shape.wanted.scalars.iter();
-    let device = devices.find(|(name, amount)| *amount > 0 && is_extended_resource(name))?;
-    cluster.resources().id(&device.0)
+    let mut asked = shape.wanted.asked_scalars();
+    let (device, _) = asked.find(|(name, _)| is_extended_resource(name))?;
+    cluster.resources().id(device)
 }
 
 #[cfg(test)]

@@ -64,6 +64,13 @@ impl Requests {
         self.cpu == 0 && self.memory == 0 && self.ephemeral_storage == 0 && self.scalars.is_empty()
     }
 
+    /// The scalar resources of which some is asked for, with the amounts, sorted by name.
+    pub fn asked_scalars(&self) -> impl Iterator<Item = (&str, i64)> {
+        let scalars = self.scalars.iter();
+        let scalars = scalars.map(|(name, amount)| (&**name, *amount));
+        scalars.filter(|(_, amount)| *amount > 0)
+    }
+
     /// The amount of a resource by name; 0 when it is not asked for.
     pub fn get(&self, name: &str) -> i64 {
         match name {

@@ -20,8 +20,8 @@ impl Plugin for ExtendedResourceAvoidance {
 
 impl Score for ExtendedResourceAvoidance {
     fn skips(&self, pod: &PodShape) -> bool {
-        let mut asked = pod.wanted.scalars.iter();
-        asked.any(|(name, amount)| *amount > 0 && is_extended_resource(name))
+        let mut asked = pod.wanted.asked_scalars();
+        asked.any(|(name, _)| is_extended_resource(name))
     }
 
     fn score(&self, _: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [i64]) {

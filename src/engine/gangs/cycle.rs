@@ -28,9 +28,9 @@ impl Engine {
         if let Some(text) = self.gang_behind_head(id, &members) {
             self.queue.fail_gang(unit, now);
             self.gangs.page(id).refusal = Some(text.as_str().into());
+            let text = text.as_str().into();
             for &key in &members {
-                let text = text.as_str().into();
-                self.patch_condition(key, ConditionReason::Unschedulable, &text);
+                self.patch_condition(key, ConditionReason::Unschedulable, &text, false);
             }
             return;
         }
@@ -115,7 +115,6 @@ impl Engine {
             profile = pod.profile;
             let member = gang.and_then(|gang| gang.member(&pod.reference.uid));
             candidates.push(Candidate {
-                key,
                 class,
                 peers: pod.peers,
                 reference: &pod.reference,

@@ -27,11 +27,7 @@ pub(super) struct Head {
 
 impl Head {
     fn contests(&self, shape: &PodShape) -> bool {
-        let mut asked = shape
-            .wanted
-            .scalars
-            .iter()
-            .filter(|(_, amount)| *amount > 0);
+        let mut asked = shape.wanted.asked_scalars();
         self.devices.is_empty() || asked.any(|(name, _)| self.devices.contains(name))
     }
 
@@ -93,12 +89,10 @@ impl Engine {
                 .pods
                 .get(&key)
                 .and_then(|pod| self.classes.get(pod.class));
-            let asked = class
-                .into_iter()
-                .flat_map(|(_, shape)| &shape.wanted.scalars);
-            for (name, _) in asked.filter(|(_, amount)| *amount > 0) {
+            let asked = (class.into_iter()).flat_map(|(_, shape)| shape.wanted.asked_scalars());
+            for (name, _) in asked {
                 if !devices.contains(name) {
-                    devices.insert(name.clone());
+                    devices.insert(name.into());
                 }
             }
         }

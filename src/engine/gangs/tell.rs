@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::words;
 use crate::engine::{
     About, Action, Awaited, ConditionReason, Engine, EventKind, GroupPhase, GroupStatus,
-    ObjectEvent, StatusPatch,
+    ObjectEvent,
 };
 use crate::gang::{Gang, GangId, Readiness, Refused};
-use crate::model::{PodCondition, Time};
+use crate::model::Time;
 use crate::queue::PodKey;
 
 impl Engine {
@@ -24,8 +24,14 @@ impl Engine {
 
     /// Tells of the gangs whose time has come.
     pub(in crate::engine) fn tell_gangs(&mut self, now: Time) {
+        let mut told = false;
         while let Some(id) = self.gangs.take_due(now) {
             self.tell_gang(id, now);
+            told = true;
+        }
+        // It looks at every gang, so that it is asked once for all that were due.
+        if told {
+            self.find_head(now);
         }
     }
 
@@ -35,22 +41,18 @@ impl Engine {
         };
         let readiness = gang.readiness();
         let page = self.gangs.pages.get(&id);
-        if let (Readiness::Waits(_), Some(page)) = (&readiness, page)
-            && now < page.changed + super::SETTLE
-            && page
+        let refusal = page.and_then(|page| page.refusal.clone());
+        if let (Readiness::Waits(_), Some(page)) = (&readiness, page) {
+            let settled = page.changed + super::SETTLE;
+            let patient = page
                 .since
-                .is_some_and(|since| now < since + super::PATIENCE)
-        {
-            // More of its pods may come at any moment, and each would have to be told anew.
-            let later = page.changed + super::SETTLE;
-            self.gangs.tell_at(id, later);
-            return;
+                .is_some_and(|since| now < since + super::PATIENCE);
+            if now < settled && patient {
+                // More of its pods may come at any moment, and each would have to be told anew.
+                self.gangs.tell_at(id, settled);
+                return;
+            }
         }
-        let refusal = self
-            .gangs
-            .pages
-            .get(&id)
-            .and_then(|page| page.refusal.clone());
         let status = status(gang, &readiness, refusal);
         let timeout = gang.timeout();
         match &readiness {
@@ -76,15 +78,14 @@ impl Engine {
             );
             self.group_event(id, EventKind::GangOverdue, note.into());
         }
-        self.find_head(now);
         self.watch_for_timeout(id, timeout, now);
         self.tell_status(id, status);
     }
 
     fn tell_status(&mut self, id: GangId, status: GroupStatus) {
-        let gang = self.gangs.table.get(id);
-        let uid: Box<str> = (gang.and_then(|gang| gang.object.as_ref()))
-            .map_or_else(Box::default, |object| object.uid.clone());
+        let object = self.gangs.table.object(id);
+        let uid: Box<str> =
+            (object.as_ref()).map_or_else(Box::default, |object| object.uid.clone());
         let page = self.gangs.page(id);
         let told = (page.told.as_ref()).filter(|(object, _)| *object == uid);
         if told.is_some_and(|(_, told)| *told == status) {
@@ -114,11 +115,6 @@ impl Engine {
                 self.gang_metrics.partly_bound();
             }
         }
-        let object = self
-            .gangs
-            .table
-            .get(id)
-            .and_then(|gang| gang.object.clone());
         if let Some(object) = object {
             let effect = self.effect_about(About::Group(object), Action::PatchGroup(status));
             self.awaited.insert(effect, Awaited::Group(id));
@@ -140,11 +136,11 @@ impl Engine {
         let members = gang.pending_in_order();
         let mut news = false;
         for &key in &members {
-            news |= self.patch_condition(key, reason, text);
+            news |= self.patch_condition(key, reason, text, false);
         }
         let first = members.first().filter(|_| news);
         if let (Some(&key), ConditionReason::SchedulerError) = (first, reason) {
-            self.member_event(key, text);
+            self.pod_event(key, EventKind::FailedScheduling, Arc::clone(text));
         }
     }
 
@@ -175,34 +171,15 @@ impl Engine {
         let mut told = BTreeSet::new();
         for (key, reason, text) in texts {
             let text: Arc<str> = text.as_str().into();
-            self.patch_condition(*key, *reason, &text);
+            self.patch_condition(*key, *reason, &text, false);
             if told.insert(Arc::clone(&text)) {
-                self.member_event(*key, &text);
+                self.pod_event(*key, EventKind::FailedScheduling, text);
             }
         }
     }
 
-    fn member_event(&mut self, key: PodKey, note: &Arc<str>) {
-        let Some(pod) = self.pods.get(&key) else {
-            return;
-        };
-        let event = ObjectEvent {
-            kind: EventKind::FailedScheduling,
-            scheduler_name: Arc::clone(&self.profiles[pod.profile].profile.name),
-            note: Arc::clone(note),
-            resource_version: pod.version,
-        };
-        let reference = Arc::clone(&pod.reference);
-        self.effect(reference, Action::Emit(event));
-    }
-
     fn group_event(&mut self, id: GangId, kind: EventKind, note: Arc<str>) {
-        let Some(object) = self
-            .gangs
-            .table
-            .get(id)
-            .and_then(|gang| gang.object.clone())
-        else {
+        let Some(object) = self.gangs.table.object(id) else {
             return;
         };
         let event = ObjectEvent {
@@ -255,39 +232,5 @@ fn status(gang: &Gang, readiness: &Readiness, refusal: Option<Arc<str>>) -> Grou
         phase,
         running: u32::try_from(counts.running()).unwrap_or(u32::MAX),
         message,
-    }
-}
-
-impl Engine {
-    /// Writes the pod's condition unless it says so already. Answers whether it was news.
-    pub(in crate::engine) fn patch_condition(
-        &mut self,
-        key: PodKey,
-        reason: ConditionReason,
-        message: &Arc<str>,
-    ) -> bool {
-        let Some(pod) = self.pods.get_mut(&key) else {
-            return false;
-        };
-        let condition = PodCondition {
-            status: "False".into(),
-            reason: reason.as_str().into(),
-            message: (&**message).into(),
-        };
-        if pod.info.condition.as_ref() == Some(&condition) {
-            return false;
-        }
-        let held = pod.info.condition.replace(condition);
-        let patch = StatusPatch {
-            reason,
-            message: Arc::clone(message),
-            observed_generation: pod.info.generation,
-            transition: held.is_none_or(|held| &*held.status != "False"),
-            clear_nomination: false,
-        };
-        let reference = Arc::clone(&pod.reference);
-        let id = self.effect(reference, Action::PatchStatus(patch));
-        self.awaited.insert(id, Awaited::Status(key));
-        true
     }
 }

@@ -1,6 +1,7 @@
 //! What is said of gangs: kube-scheduler's sentences first, then the gang's story. Source of the
 //! former: `pkg/scheduler/schedule_one_podgroup.go`, `plugins/gangscheduling`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::cluster::{Cluster, NodeId, NodeSet};
@@ -156,7 +157,7 @@ impl Engine {
         let missing = need.pods.saturating_sub(refused.fitted.len());
         let lacks = (refused.refused.first())
             .and_then(|refusal| self.lacking(*members.get(refusal.candidate)?, missing));
-        let never = self.never(&need.pods, members, refused);
+        let never = self.never(need.pods, members, refused);
         if let Some((key, value)) = &refused.domain {
             let _ = write!(story, "; best domain {key}={value}");
             match &lacks {
@@ -198,11 +199,7 @@ impl Engine {
     fn unlabelled(&self, gang: &Gang, members: &[PodKey]) -> Option<(usize, &str)> {
         let key = gang.topology().required?;
         let mut shapes = members.iter().filter_map(|member| self.shape_of(*member));
-        let device = shapes.find_map(|shape| {
-            let mut devices = shape.wanted.scalars.iter();
-            devices.find(|(_, amount)| *amount > 0)
-        });
-        let (device, _) = device?;
+        let (device, _) = shapes.find_map(|shape| shape.wanted.asked_scalars().next())?;
         let mut labelled = NodeSet::new();
         self.cluster.labels().with_key(&key, &mut labelled);
         let offered = column(&self.cluster, device);
@@ -214,17 +211,17 @@ impl Engine {
         (unlabelled > 0).then_some((unlabelled, device))
     }
 
-    /// What the members that do not fit lack: devices before cpu and memory.
+    /// How much of the first device that it asks for a member that does not fit lacks, times those that
+    /// are missing.
     fn lacking(&self, key: PodKey, missing: usize) -> Option<String> {
         let shape = self.shape_of(key)?;
         let missing = i64::try_from(missing).unwrap_or(i64::MAX);
-        let devices = shape.wanted.scalars.iter().find(|(_, amount)| *amount > 0);
-        let (name, amount) = devices?;
+        let (name, amount) = shape.wanted.asked_scalars().next()?;
         Some(format!("{} {name}", amount.saturating_mul(missing)))
     }
 
     /// Why the gang can never fit this cluster, whoever goes.
-    fn never(&self, need: &usize, members: &[PodKey], refused: &Refused) -> Option<String> {
+    fn never(&self, need: usize, members: &[PodKey], refused: &Refused) -> Option<String> {
         for refusal in &refused.refused {
             let shape = self.shape_of(*members.get(refusal.candidate)?)?;
             for (name, amount) in amounts(&shape.wanted) {
@@ -236,13 +233,12 @@ impl Engine {
             }
         }
         // Only when all of them must run is it certain what they need together.
-        if *need < members.len() {
+        if need < members.len() {
             return None;
         }
-        let mut needed: std::collections::BTreeMap<&str, i128> = std::collections::BTreeMap::new();
+        let mut needed: BTreeMap<&str, i128> = BTreeMap::new();
         let shapes = members.iter().filter_map(|key| self.shape_of(*key));
-        let shapes: Vec<_> = shapes.collect();
-        for (name, amount) in shapes.iter().flat_map(|shape| amounts(&shape.wanted)) {
+        for (name, amount) in shapes.flat_map(|shape| amounts(&shape.wanted)) {
             *needed.entry(name).or_default() += i128::from(amount);
         }
         let short = needed.into_iter().rev().find_map(|(name, needed)| {
@@ -266,12 +262,9 @@ impl Engine {
 
 /// What is asked for, devices first.
 fn amounts(wanted: &Requests) -> impl Iterator<Item = (&str, i64)> {
-    let devices = wanted
-        .scalars
-        .iter()
-        .map(|(name, amount)| (&**name, *amount));
     let rest = [("cpu", wanted.cpu), ("memory", wanted.memory)];
-    devices.chain(rest).filter(|(_, amount)| *amount > 0)
+    let rest = rest.into_iter().filter(|(_, amount)| *amount > 0);
+    wanted.asked_scalars().chain(rest)
 }
 
 /// cpu in thousandths as the API writes it.

@@ -149,7 +149,6 @@ impl Gang {
     ) -> Result<Plan, Box<Refused>> {
         let candidates: Vec<_> = (self.pods.iter().enumerate())
             .map(|(place, pod)| Candidate {
-                key: PodKey(place as u64),
                 class: case.members[place].0,
                 peers: self.peers[place],
                 reference: &pod.reference,
