@@ -63,12 +63,12 @@ impl Engine {
             ConditionReason::SchedulerError => AttemptResult::Error,
         };
         state.metrics.attempt(result, (self.stopwatch)() - started);
-        for plugin in failure.rejectors.iter() {
-            state.plugins[plugin.index()].unschedulable(1);
-        }
         // A member of a gang waits with it, see `member_failed`.
         let in_gang = (self.queue.get(key)).is_some_and(|queued| queued.gang.is_some());
         if !in_gang {
+            for plugin in failure.rejectors.iter() {
+                state.plugins[plugin.index()].unschedulable(1);
+            }
             let peers = state.profile.known_to_others(failure.rejectors, pod.peers);
             (self.queue).reject(key, failure.rejectors, peers, now, |group| {
                 topics(&self.profiles, &self.classes, &self.cluster, group)

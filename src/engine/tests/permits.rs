@@ -111,10 +111,23 @@ impl Setting {
     }
 
     fn waits(&self, result: &str) -> u64 {
+        self.metric(&format!(
+            "scheduler_permit_wait_duration_seconds_count{{result=\"{result}\"}} "
+        ))
+    }
+
+    /// How many pods wait because this plugin has refused them.
+    fn refused_by(&self, plugin: &str) -> u64 {
+        self.metric(&format!(
+            "scheduler_unschedulable_pods{{plugin=\"{plugin}\",profile=\"berth\"}} "
+        ))
+    }
+
+    /// The value in the line that begins so; 0 if there is none.
+    fn metric(&self, line: &str) -> u64 {
         let text = self.metrics.encode().unwrap();
-        let line = format!("scheduler_permit_wait_duration_seconds_count{{result=\"{result}\"}} ");
-        let count = text.lines().find_map(|found| found.strip_prefix(&line));
-        count.map_or(0, |count| count.parse().unwrap())
+        let value = text.lines().find_map(|found| found.strip_prefix(line));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 }
 
@@ -153,6 +166,7 @@ fn a_refusal_gives_the_room_back() {
     assert!(!setting.is_bound("slow") && setting.is_bound("third"));
     let expected = ("Unschedulable", "0/1 nodes are available: 1 not today.");
     assert_eq!(setting.scene.condition("slow"), expected);
+    assert_eq!(setting.refused_by("Two"), 1);
     assert_eq!(
         (setting.waits("Unschedulable"), setting.booked()),
         (1, vec![2, 2])
@@ -243,6 +257,7 @@ fn without_a_member_that_was_refused_the_gang_goes_only_if_it_can() {
                 setting.say(pod, "One", None);
             }
             assert_eq!(setting.scene.bound("g"), 3);
+            assert_eq!(setting.refused_by("One"), 0);
         }
     }
 }
