@@ -6,7 +6,7 @@ use rustc_hash::FxHasher;
 
 use super::{ClusterEvent, EventKind};
 use crate::cluster::{Cluster, PeerId, SelectorId};
-use crate::model::{LabelView, NodeModel};
+use crate::model::{LabelView, NodeModel, PodClaims};
 
 /// A part of the news. Labels are told apart by a hash: two that share one cost a question too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,11 @@ impl Topic {
     /// What happens to this claim.
     pub fn claim(namespace: &str, name: &str) -> Self {
         Self::Claim(hash((namespace, name)))
+    }
+
+    /// Changes of the claims that the pod itself names.
+    pub fn named_claims(asked: &PodClaims) -> impl Iterator<Item = Self> {
+        (asked.named()).map(|name| Self::claim(&asked.namespace, name))
     }
 
     /// Changes of this volume.

@@ -68,6 +68,11 @@ impl PodClaims {
         let named = self.claims.iter().filter(|claim| !claim.ephemeral);
         named.map(|claim| &*claim.name)
     }
+
+    /// Whether the pod itself names this claim.
+    pub fn names(&self, namespace: &str, name: &str) -> bool {
+        *self.namespace == *namespace && self.named().any(|own| own == name)
+    }
 }
 
 /// The claims that a pod names itself, each once.

@@ -57,13 +57,7 @@ impl Plugin for VolumeRestrictions {
 
     fn topics(&self, pod: Incoming<'_>, _: &Cluster) -> Vec<Topic> {
         let asked = pod.shape.claims.iter();
-        asked
-            .flat_map(|asked| {
-                asked
-                    .named()
-                    .map(|name| Topic::claim(&asked.namespace, name))
-            })
-            .collect()
+        asked.flat_map(|asked| Topic::named_claims(asked)).collect()
     }
 
     fn hint(&self, event: &ClusterEvent<'_>, pod: Incoming<'_>, cluster: &Cluster) -> bool {
@@ -72,15 +66,13 @@ impl Plugin for VolumeRestrictions {
         };
         match event {
             ClusterEvent::Claim(kind, namespace, name) => {
-                *asked.namespace == **namespace
-                    && asked.named().any(|own| own == *name)
+                asked.names(namespace, name)
                     && (*kind == EventKind::ClaimAdd || conflicts(pod.shape, cluster) == Ok(false))
             }
             ClusterEvent::AssignedPodDelete(gone) => {
                 let mut freed = gone.pod.claims.iter();
                 let of_it = &cluster.peers().class(gone.peers).spec().namespace;
-                asked.namespace == *of_it
-                    && freed.any(|freed| asked.named().any(|own| *own == **freed))
+                freed.any(|freed| asked.names(of_it, freed))
             }
             _ => false,
         }

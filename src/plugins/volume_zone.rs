@@ -110,11 +110,7 @@ impl Plugin for VolumeZone {
         let labels = PLACE_LABELS.map(Topic::node_label);
         let mut topics: Vec<_> = kinds.into_iter().chain(labels).collect();
         if let Some(asked) = &pod.shape.claims {
-            topics.extend(
-                asked
-                    .named()
-                    .map(|name| Topic::claim(&asked.namespace, name)),
-            );
+            topics.extend(Topic::named_claims(asked));
             let claims = asked.named().filter_map(|name| {
                 let claim = cluster.volumes().claim(&asked.namespace, name)?;
                 Some(Topic::volume(&claim.volume))
@@ -135,9 +131,7 @@ impl Plugin for VolumeZone {
             .named()
             .filter_map(|name| volumes.claim(&asked.namespace, name));
         match event {
-            ClusterEvent::Claim(_, namespace, name) => {
-                *asked.namespace == **namespace && asked.named().any(|own| own == *name)
-            }
+            ClusterEvent::Claim(_, namespace, name) => asked.names(namespace, name),
             ClusterEvent::Volume(name, old, new) => {
                 old.is_none_or(|old| old.places != new.places)
                     && claims.any(|claim| *claim.volume == **name)
