@@ -6,6 +6,7 @@
 
 mod annotations;
 mod decode;
+mod disruption_budget;
 mod meta;
 mod namespace;
 mod node;
@@ -19,6 +20,9 @@ mod watched;
 
 pub use annotations::{Annotations, annotation};
 pub use decode::Pairs;
+pub use disruption_budget::{
+    PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus,
+};
 pub use meta::{Meta, OwnerReference};
 pub use namespace::Namespace;
 pub use node::{ContainerImage, Node, NodeSpec, NodeStatus, Taint};

@@ -41,7 +41,7 @@ pub use tally::{Domains, Tally};
 pub use topology::{KeyId, Topology, TopologyKey, ValueId};
 pub use volumes::{Replaced, Volumes};
 
-use crate::model::{CompiledPod, NodeModel, PlacedPod, PodRef};
+use crate::model::{CompiledPod, Eviction, NodeModel, PlacedPod, PodRef};
 use images::ImageId;
 use owners::Owners;
 use pods::PodStore;
@@ -407,6 +407,7 @@ impl Cluster {
             version: pod.version,
             priority: pod.priority,
             terminating: pod.terminating,
+            eviction: pod.eviction,
             assumed: false,
             node,
             peers,
@@ -441,6 +442,7 @@ impl Cluster {
             version: 0,
             priority,
             terminating: false,
+            eviction: Eviction::default(),
             assumed: true,
             node,
             peers,

@@ -29,8 +29,8 @@ use rustc_hash::FxHashMap;
 
 pub use changes::Change;
 pub use effect::{
-    About, Action, ConditionReason, Effect, EffectId, EventKind, GroupPhase, GroupStatus,
-    ObjectEvent, Outcome, StatusPatch,
+    About, Action, ConditionReason, Effect, EffectId, EventKind, Evict, GroupPhase, GroupStatus,
+    Nomination, NotScheduled, ObjectEvent, Outcome, StatusPatch,
 };
 pub use volumes::VolumeChange;
 
@@ -38,6 +38,7 @@ use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};
 use crate::gang::GangId;
 use crate::model::Time;
+use crate::preemption::Budgets;
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
 use crate::telemetry::metrics::{
     AttemptResult, GangMetrics, GangResult, Metrics, ProfileMetrics, SchedulingMetrics,
@@ -101,6 +102,9 @@ pub struct Engine {
     effects: Vec<Effect>,
     next_effect: u64,
     priority_classes: BTreeMap<Box<str>, i32>,
+    budgets: Budgets,
+    /// Whether the API server lets us evict pods.
+    may_evict: bool,
     quarantined: quarantine::Quarantine,
     synced: bool,
     seed: u64,
@@ -162,6 +166,8 @@ impl Engine {
             effects: Vec::new(),
             next_effect: 0,
             priority_classes: BTreeMap::new(),
+            budgets: Budgets::default(),
+            may_evict: true,
             quarantined: quarantine::Quarantine::new(&setup.metrics),
             synced: false,
             seed: setup.seed,

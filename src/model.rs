@@ -3,6 +3,7 @@
 //! The API's text is read here once; nothing above this room parses quantities or operators.
 
 mod affinity;
+mod disruption_budget;
 mod group;
 mod label_syntax;
 mod node;
@@ -16,6 +17,7 @@ mod time;
 mod volumes;
 
 pub use affinity::{LabelView, NodeTerm, Operator, PreferredTerm, RequiredTerms, Requirement};
+pub use disruption_budget::DisruptionBudget;
 pub use group::{
     DEFAULT_TIMEOUT, Dialect, GangTopology, GroupRef, Membership, PodGroup, StoredCondition,
     StoredGroupStatus,
@@ -25,7 +27,8 @@ pub use peers::{
     AffinityTerm, Controller, ControllerKind, PodPeers, SpreadConstraint, WeightedTerm,
 };
 pub use pod::{
-    CompiledPod, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol, WaitingPod,
+    CompiledPod, Eviction, HostPort, PlacedPod, PodCondition, PodRef, PodShape, Protocol,
+    WaitingPod,
 };
 pub use quantity::Quantity;
 pub use requests::{CompileError, Requests, is_extended_resource, is_scalar_resource};

@@ -3,6 +3,10 @@
 //!
 //! Source: `framework/preemption/preemption.go`, `plugins/defaultpreemption`.
 
+mod budgets;
+
+pub use budgets::Budgets;
+
 use crate::cluster::{Cluster, Keep, NodeId, PlacedId};
 use crate::framework::{Diagnosis, Evaluation, Incoming, Nominations, Profile, ReasonCounts};
 

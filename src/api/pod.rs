@@ -355,6 +355,9 @@ pub struct PodStatus {
     pub phase: Box<str>,
     /// Where preemption made, or is making, room.
     pub nominated_node_name: Box<str>,
+    /// When the kubelet took it; empty for not yet.
+    #[serde(deserialize_with = "or_default")]
+    pub start_time: Box<str>,
     /// Conditions.
     #[serde(deserialize_with = "or_default")]
     pub conditions: Vec<Condition>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{NodeId, PeerId, ResourceId};
-use crate::model::{PlacedPod, PodRef};
+use crate::model::{Eviction, PlacedPod, PodRef};
 
 /// A placed pod's slot, with the generation that tells its tenants apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +24,8 @@ pub struct PlacedRecord {
     pub priority: i32,
     /// On its way out; it still counts.
     pub terminating: bool,
+    /// What matters to whoever might evict it.
+    pub eviction: Eviction,
     /// Placed by us and not yet seen as bound.
     pub assumed: bool,
     /// Where.

@@ -12,8 +12,9 @@ use crate::api;
 use crate::framework::{ClusterEvent, EventKind, Incoming, PluginSet};
 use crate::gang::{Member, Place};
 use crate::model::{
-    CompiledPod, ControllerKind, Dialect, GroupRef, LabelSelector, Labels, Membership, NodeModel,
-    PlacedPod, PodGroup, PodPeers, Requests, Requirement, Time, WaitingPod, labels,
+    CompiledPod, ControllerKind, Dialect, DisruptionBudget, GroupRef, LabelSelector, Labels,
+    Membership, NodeModel, PlacedPod, PodGroup, PodPeers, Requests, Requirement, Time, WaitingPod,
+    labels,
 };
 use crate::queue::{Cause, PodKey, State};
 
@@ -60,6 +61,12 @@ pub enum Change {
     PriorityClass(Box<api::PriorityClass>),
     /// The priority class of this name is gone.
     PriorityClassGone(Box<str>),
+    /// A pod disruption budget as it is now.
+    DisruptionBudget(Box<api::PodDisruptionBudget>),
+    /// The pod disruption budget of this namespace and name is gone.
+    DisruptionBudgetGone(Box<str>, Box<str>),
+    /// Whether the API server lets Berth evict pods. Until it is told otherwise it does.
+    EvictionRights(bool),
     /// Everything that is watched was listed once: decisions may begin.
     Synced,
 }
@@ -143,6 +150,13 @@ impl Engine {
             Change::PriorityClassGone(name) => {
                 self.priority_classes.remove(&name);
             }
+            Change::DisruptionBudget(budget) => {
+                self.budgets.set(DisruptionBudget::compile(&budget));
+            }
+            Change::DisruptionBudgetGone(namespace, name) => {
+                self.budgets.remove(&namespace, &name);
+            }
+            Change::EvictionRights(granted) => self.may_evict = granted,
             Change::Synced => self.synced = true,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::waiting::Binding;
-use super::{Action, Awaited, Engine, EventKind, ProfileState};
+use super::{Action, Awaited, Engine, EventKind, Nomination, ProfileState};
 use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
 use crate::model::{PodShape, Time};
@@ -164,7 +164,7 @@ impl Engine {
                 let reasons = counts.text().unwrap_or_default();
                 let message = format!("0/1 nodes are available: {reasons}.");
                 let failure = Failure {
-                    clear_nomination: true,
+                    nomination: Nomination::Clear,
                     ..Failure::rejected(message, plugins)
                 };
                 self.failed(key, now, started, failure);
@@ -231,10 +231,10 @@ impl Engine {
             return Failure::rejected(message, evaluation.rejectors());
         };
         // After a refusal by PreFilter upstream adds nothing of use here.
-        let mut clear_nomination = false;
+        let mut nomination = Nomination::Keep;
         let post_filter = state.profile.post_filter;
         if post_filter == PostFilter::Nothing {
-            clear_nomination = true;
+            nomination = Nomination::Clear;
         } else if post_filter == PostFilter::Preemption && evaluation.rejection().is_none() {
             let begin = (self.stopwatch)();
             let (pods, cluster) = (&self.pods, &mut self.cluster);
@@ -260,11 +260,13 @@ impl Engine {
                 message.push(' ');
                 message.push_str(&words);
                 // Not being eligible keeps a nomination, having no candidate ends it.
-                clear_nomination = !preemptor.never_preempts;
+                if !preemptor.never_preempts {
+                    nomination = Nomination::Clear;
+                }
             }
         }
         Failure {
-            clear_nomination,
+            nomination,
             ..Failure::rejected(message, evaluation.rejectors())
         }
     }

@@ -46,6 +46,9 @@ pub enum Action {
         /// Node name.
         node: Arc<str>,
     },
+    /// Evict the pod. Its outcome must be reported: done when the API server has taken the deletion
+    /// in, gone when there was nothing to delete any more.
+    Evict(Evict),
     /// Patch the pod's status. Its outcome must be reported.
     PatchStatus(StatusPatch),
     /// Patch the group's status. Its outcome must be reported.
@@ -81,9 +84,30 @@ pub enum GroupPhase {
     Degraded,
 }
 
-/// A patch of a pod's status: PodScheduled=False, and perhaps no nomination any more.
+/// A patch of a pod's status. It changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusPatch {
+    /// PodScheduled=False; None leaves the condition as it is.
+    pub condition: Option<NotScheduled>,
+    /// status.nominatedNodeName.
+    pub nomination: Nomination,
+}
+
+impl StatusPatch {
+    /// Why the pod is told that it is not scheduled; None when only its nomination changes.
+    pub fn reason(&self) -> Option<ConditionReason> {
+        Some(self.condition.as_ref()?.reason)
+    }
+
+    /// What the pod is told; empty when only its nomination changes.
+    pub fn message(&self) -> &str {
+        (self.condition.as_ref()).map_or("", |condition| &*condition.message)
+    }
+}
+
+/// The condition PodScheduled=False.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotScheduled {
     /// Reason of the condition.
     pub reason: ConditionReason,
     /// Message of the condition.
@@ -92,8 +116,27 @@ pub struct StatusPatch {
     pub observed_generation: Option<i64>,
     /// Whether the status of the condition was not False before, so that its transition time moves.
     pub transition: bool,
-    /// Clear status.nominatedNodeName.
-    pub clear_nomination: bool,
+}
+
+/// What becomes of status.nominatedNodeName.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Nomination {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It ends.
+    Clear,
+    /// It is this node.
+    Set(Arc<str>),
+}
+
+/// An eviction: the condition DisruptionTarget is written, then the pod is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evict {
+    /// Message of the condition, which has the reason PreemptionByScheduler.
+    pub message: Arc<str>,
+    /// metadata.generation of the victim that was looked at.
+    pub observed_generation: Option<i64>,
 }
 
 /// Why a pod is not scheduled.
@@ -125,6 +168,11 @@ pub enum EventKind {
     Scheduled,
     /// Warning, action Scheduling.
     FailedScheduling,
+    /// About a victim: it was evicted for another pod. Normal, action Preempting.
+    Preempted,
+    /// About a preemptor that has evicted pods too often without getting their room. Warning, action
+    /// Preempting.
+    PreemptionLimited,
     /// About a gang: it cannot be tried yet. Normal, action Scheduling.
     WaitingForPodGroup,
     /// About a gang: it waits for longer than its timeout. Warning, action Scheduling.
@@ -142,6 +190,8 @@ pub struct ObjectEvent {
     pub scheduler_name: Arc<str>,
     /// The note.
     pub note: Arc<str>,
+    /// What else it is about: of Preempted, the group for which the pod was evicted.
+    pub related: Option<Arc<PodGroup>>,
     /// The resource version of the object that was looked at; 0 when unknown.
     pub resource_version: u64,
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::waking::topics;
-use super::{ConditionReason, Engine, EventKind};
+use super::{ConditionReason, Engine, EventKind, Nomination};
 use crate::framework::PluginSet;
 use crate::model::Time;
 use crate::queue::PodKey;
@@ -17,8 +17,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// Who rejected the pod; nobody when it was an error.
     pub(super) rejectors: PluginSet,
-    /// Whether a nomination ends; else it stays what the pod's object says.
-    pub(super) clear_nomination: bool,
+    /// What becomes of its nomination; one that is kept is what the pod's object says.
+    pub(super) nomination: Nomination,
 }
 
 impl Failure {
@@ -27,7 +27,7 @@ impl Failure {
             reason: ConditionReason::Unschedulable,
             message: "no nodes available to schedule pods".to_owned(),
             rejectors: PluginSet::default(),
-            clear_nomination: true,
+            nomination: Nomination::Clear,
         }
     }
 
@@ -36,7 +36,7 @@ impl Failure {
             reason: ConditionReason::Unschedulable,
             message,
             rejectors,
-            clear_nomination: false,
+            nomination: Nomination::Keep,
         }
     }
 
@@ -45,7 +45,7 @@ impl Failure {
             reason: ConditionReason::SchedulerError,
             message,
             rejectors: PluginSet::default(),
-            clear_nomination: true,
+            nomination: Nomination::Clear,
         }
     }
 }
@@ -75,16 +75,32 @@ impl Engine {
             });
         }
 
-        if failure.clear_nomination {
-            self.nominator.remove(key);
-        } else {
-            self.nominator.set(key, &pod.info.nominated_node);
-        }
-
-        let clear_nomination = failure.clear_nomination && !pod.info.nominated_node.is_empty();
+        let stored = &*pod.info.nominated_node;
+        let nomination = match failure.nomination {
+            Nomination::Keep => {
+                self.nominator.set(key, stored);
+                Nomination::Keep
+            }
+            Nomination::Clear => {
+                self.nominator.remove(key);
+                if stored.is_empty() {
+                    Nomination::Keep
+                } else {
+                    Nomination::Clear
+                }
+            }
+            Nomination::Set(node) => {
+                self.nominator.set(key, &node);
+                if *stored == *node {
+                    Nomination::Keep
+                } else {
+                    Nomination::Set(node)
+                }
+            }
+        };
         let message: Arc<str> = failure.message.into();
         self.pod_event(key, EventKind::FailedScheduling, Arc::clone(&message));
-        self.patch_condition(key, failure.reason, &message, clear_nomination);
+        self.patch_condition(key, failure.reason, &message, nomination);
         if in_gang {
             self.member_failed(key, now);
         }

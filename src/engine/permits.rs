@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::{Engine, Time};
+use super::{Engine, Nomination, Time};
 use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{
     MAX_PERMIT_WAIT, PermitWait, PluginIndex, PluginSet, ReasonCounts, Verdict,
@@ -182,7 +182,7 @@ impl Engine {
         let mut plugins = PluginSet::default();
         plugins.insert(plugin);
         let failure = Failure {
-            clear_nomination: true,
+            nomination: Nomination::Clear,
             ..Failure::rejected(format!("0/1 nodes are available: {reasons}."), plugins)
         };
         self.take_back(key, failure, now);

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Action, Awaited, ConditionReason, Engine, EventKind, ObjectEvent, StatusPatch};
+use super::{
+    Action, Awaited, ConditionReason, Engine, EventKind, Nomination, NotScheduled, ObjectEvent,
+    StatusPatch,
+};
 use crate::model::PodCondition;
 use crate::queue::PodKey;
 
@@ -16,20 +19,21 @@ impl Engine {
             kind,
             scheduler_name: Arc::clone(&self.profiles[pod.profile].profile.name),
             note,
+            related: None,
             resource_version: pod.version,
         };
         let reference = Arc::clone(&pod.reference);
         self.effect(reference, Action::Emit(event));
     }
 
-    /// Writes the pod's condition unless it says so already and there is no nomination to be cleared.
-    /// Answers whether it was news.
+    /// Writes the pod's condition unless it says so already and its nomination stays. Answers whether
+    /// it was news.
     pub(super) fn patch_condition(
         &mut self,
         key: PodKey,
         reason: ConditionReason,
         message: &Arc<str>,
-        clear_nomination: bool,
+        nomination: Nomination,
     ) -> bool {
         let Some(pod) = self.pods.get_mut(&key) else {
             return false;
@@ -39,18 +43,20 @@ impl Engine {
             reason: reason.as_str().into(),
             message: (&**message).into(),
         };
-        if !clear_nomination && pod.info.condition.as_ref() == Some(&condition) {
+        if nomination == Nomination::Keep && pod.info.condition.as_ref() == Some(&condition) {
             return false;
         }
         // What was sent counts as stored until the outcome or the watch says otherwise. A nomination
         // does not: that it is gone is news for other pods, see `update_waiting`.
         let held = pod.info.condition.replace(condition);
         let patch = StatusPatch {
-            reason,
-            message: Arc::clone(message),
-            observed_generation: pod.info.generation,
-            transition: held.is_none_or(|held| &*held.status != "False"),
-            clear_nomination,
+            condition: Some(NotScheduled {
+                reason,
+                message: Arc::clone(message),
+                observed_generation: pod.info.generation,
+                transition: held.is_none_or(|held| &*held.status != "False"),
+            }),
+            nomination,
         };
         let reference = Arc::clone(&pod.reference);
         let id = self.effect(reference, Action::PatchStatus(patch));

@@ -152,6 +152,33 @@ pub struct PodCondition {
     pub message: Box<str>,
 }
 
+/// What matters of a bound pod to whoever might evict it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Eviction {
+    /// When it started (status.startTime), in nanoseconds since 1970; None for not yet.
+    pub started: Option<i64>,
+    /// metadata.generation, which conditions report back.
+    pub generation: Option<i64>,
+    /// A scheduler has evicted it for another pod (DisruptionTarget, PreemptionByScheduler).
+    pub preempted: bool,
+}
+
+impl Eviction {
+    fn compile(pod: &api::Pod) -> Self {
+        let mut conditions = pod.status.conditions.iter();
+        let target = conditions.find(|condition| &*condition.kind == "DisruptionTarget");
+        let started = pod.status.start_time.parse::<jiff::Timestamp>();
+        let nanoseconds = |time: jiff::Timestamp| i64::try_from(time.as_nanosecond()).ok();
+        Self {
+            started: started.ok().and_then(nanoseconds),
+            generation: pod.metadata.generation,
+            preempted: target.is_some_and(|condition| {
+                &*condition.status == "True" && &*condition.reason == "PreemptionByScheduler"
+            }),
+        }
+    }
+}
+
 /// What matters of a pod only until it is bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitingPod {
@@ -188,6 +215,8 @@ pub struct CompiledPod {
     pub scheduler_name: Box<str>,
     /// Its containers have started.
     pub running: bool,
+    /// What matters to whoever might evict it.
+    pub eviction: Eviction,
     /// The group it belongs to.
     pub membership: Option<Membership>,
     /// What it asks of other pods, and by what they know it.
@@ -246,6 +275,7 @@ impl CompiledPod {
             node: pod.spec.node_name.clone(),
             scheduler_name: pod.spec.scheduler_name.clone(),
             running: &*pod.status.phase == "Running",
+            eviction: Eviction::compile(pod),
             membership: Membership::compile(pod),
             peers: PodPeers::compile(pod),
             placed,

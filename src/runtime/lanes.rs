@@ -174,7 +174,8 @@ impl Lanes {
                 let _ = self.events.send(EventOrder { about, event });
             }
             // Groups are not bound, and their status is not that of a pod.
-            (About::Group(_), Action::Bind { .. } | Action::PatchStatus(_))
+            (_, Action::Evict(_))
+            | (About::Group(_), Action::Bind { .. } | Action::PatchStatus(_))
             | (About::Pod(_), Action::PatchGroup(_)) => {}
         }
     }

@@ -241,11 +241,15 @@ impl Simulation {
                 placement.message = (&*event.note).into();
             }
             Action::PatchStatus(patch) => {
-                placement.reason = patch.reason.as_str();
-                placement.message = (&*patch.message).into();
+                if let Some(told) = patch.condition {
+                    placement.reason = told.reason.as_str();
+                    placement.message = (&*told.message).into();
+                }
                 self.engine.complete(effect.id, Outcome::Done, NOW);
             }
-            Action::PatchGroup(_) => self.engine.complete(effect.id, Outcome::Done, NOW),
+            Action::Evict(_) | Action::PatchGroup(_) => {
+                self.engine.complete(effect.id, Outcome::Done, NOW)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustc_hash::FxHashSet;
 
 use crate::cluster::NodeId;
-use crate::engine::{ConditionReason, Engine};
+use crate::engine::{ConditionReason, Engine, Nomination};
 use crate::framework::PluginSet;
 use crate::gang::{
     Candidate, CandidateClass, GangId, Place, Plan, Readiness, Refusal, Refused, Request, plan,
@@ -30,7 +30,7 @@ impl Engine {
             self.gangs.page(id).refusal = Some(text.as_str().into());
             let text = text.as_str().into();
             for &key in &members {
-                self.patch_condition(key, ConditionReason::Unschedulable, &text, false);
+                self.patch_condition(key, ConditionReason::Unschedulable, &text, Nomination::Keep);
             }
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::words;
 use crate::engine::{
     About, Action, Awaited, ConditionReason, Engine, EventKind, GroupPhase, GroupStatus,
-    ObjectEvent,
+    Nomination, ObjectEvent,
 };
 use crate::gang::{Gang, GangId, Readiness, Refused};
 use crate::model::Time;
@@ -136,7 +136,7 @@ impl Engine {
         let members = gang.pending_in_order();
         let mut news = false;
         for &key in &members {
-            news |= self.patch_condition(key, reason, text, false);
+            news |= self.patch_condition(key, reason, text, Nomination::Keep);
         }
         let first = members.first().filter(|_| news);
         if let (Some(&key), ConditionReason::SchedulerError) = (first, reason) {
@@ -171,7 +171,7 @@ impl Engine {
         let mut told = BTreeSet::new();
         for (key, reason, text) in texts {
             let text: Arc<str> = text.as_str().into();
-            self.patch_condition(*key, *reason, &text, false);
+            self.patch_condition(*key, *reason, &text, Nomination::Keep);
             if told.insert(Arc::clone(&text)) {
                 self.pod_event(*key, EventKind::FailedScheduling, text);
             }
@@ -186,6 +186,7 @@ impl Engine {
             kind,
             scheduler_name: self.scheduler_of(id),
             note,
+            related: None,
             resource_version: object.version,
         };
         self.effect_about(About::Group(object), Action::Emit(event));

@@ -90,7 +90,7 @@ fn check(nodes: usize, pod: PlainPod, expected: Result<(), (ConditionReason, Str
     let Action::PatchStatus(patch) = &patched.action else {
         panic!("{patched:?}");
     };
-    assert_eq!((patch.reason, &*patch.message), (reason, &*message));
+    assert_eq!((patch.reason(), patch.message()), (Some(reason), &*message));
     engine.complete(patched.id, Outcome::Done, Time::from_secs(1));
     // The same again without a change of the cluster, as only errors are.
     let again = engine.run(Time::from_secs(20), 10);

@@ -194,8 +194,13 @@ fn check_failure(profile: Profile, nodes: &[&str], placed: &[PlainPod], pod: Pla
     let [patch] = patches(&effects)[..] else {
         panic!("{effects:?}");
     };
-    assert_eq!(patch.clear_nomination, !kept, "{}", patch.message);
-    assert_eq!(story.counted().is_empty(), !kept, "{}", patch.message);
+    assert_eq!(
+        patch.nomination == Nomination::Clear,
+        !kept,
+        "{}",
+        patch.message()
+    );
+    assert_eq!(story.counted().is_empty(), !kept, "{}", patch.message());
     story.settle(false);
     assert_eq!(story.server.pods["pod-1"].nominated.is_empty(), !kept);
     assert_eq!(story.counted().is_empty(), !kept);
@@ -239,7 +244,7 @@ fn a_pod_that_is_not_nominated_has_nothing_to_clear() {
     let mut story = Story::of_two_nodes();
     story.server.put_pod(cpu(5000), "");
     let effects = story.decide();
-    assert!(!patches(&effects)[0].clear_nomination);
+    assert_eq!(patches(&effects)[0].nomination, Nomination::Keep);
 }
 
 #[test]
@@ -248,7 +253,7 @@ fn clearing_that_failed_is_tried_again() {
     story.server.put_pod(cpu(5000), "");
     story.nominate(1, "a");
     for (lost, cleared, smaller) in [(true, false, 4900), (false, true, 4800)] {
-        assert!(patches(&story.decide())[0].clear_nomination);
+        assert_eq!(patches(&story.decide())[0].nomination, Nomination::Clear);
         story.settle(lost);
         assert_eq!(story.server.pods["pod-1"].nominated.is_empty(), cleared);
         assert!(story.counted().is_empty());
@@ -273,7 +278,9 @@ fn a_pod_counts_where_it_is_assumed_and_not_where_it_was_nominated() {
         story.settle(lost);
         assert_eq!(story.counted().len(), counted);
         let effects = story.engine.run(Time::from_secs(story.now), 0);
-        let cleared = patches(&effects).iter().any(|patch| patch.clear_nomination);
+        let cleared = patches(&effects)
+            .iter()
+            .any(|patch| patch.nomination == Nomination::Clear);
         assert_eq!(
             cleared, lost,
             "the attempt failed, and so ends the nomination"

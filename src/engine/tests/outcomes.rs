@@ -208,10 +208,10 @@ fn a_failed_bind_waits_for_its_backoff_and_says_why() {
         .filter_map(|effect| match &effect.action {
             Action::Emit(event) => Some(&*event.note),
             Action::PatchStatus(patch) => {
-                assert_eq!(patch.reason, ConditionReason::SchedulerError);
-                Some(&*patch.message)
+                assert_eq!(patch.reason(), Some(ConditionReason::SchedulerError));
+                Some(patch.message())
             }
-            Action::Bind { .. } | Action::PatchGroup(_) => None,
+            Action::Bind { .. } | Action::PatchGroup(_) | Action::Evict(_) => None,
         })
         .collect();
     assert_eq!(notes, [text, text]);

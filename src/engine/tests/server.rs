@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api;
-use crate::engine::{Action, Change, ConditionReason, Effect, EffectId, Outcome};
+use crate::engine::{Action, Change, ConditionReason, Effect, EffectId, Nomination, Outcome};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub(super) struct ServerPod {
     pub(super) node: String,
     pub(super) terminating: bool,
     pub(super) nominated: String,
+    preempted: bool,
     condition: Option<(ConditionReason, String)>,
     version: u64,
 }
@@ -24,6 +25,14 @@ impl ServerPod {
             pod.metadata.deletion_timestamp = Some(serde::de::IgnoredAny);
         }
         pod.status.nominated_node_name = (*self.nominated).into();
+        if self.preempted {
+            pod.status.conditions.push(api::Condition {
+                kind: "DisruptionTarget".into(),
+                status: "True".into(),
+                reason: "PreemptionByScheduler".into(),
+                message: "".into(),
+            });
+        }
         if let Some((reason, message)) = &self.condition {
             pod.status.conditions.push(api::Condition {
                 kind: "PodScheduled".into(),
@@ -92,6 +101,7 @@ impl Server {
         pod.uid = format!("pod-{}", self.uids);
         let uid = pod.uid.clone();
         let made = ServerPod {
+            preempted: false,
             pod,
             node: node.to_owned(),
             terminating: false,
@@ -271,7 +281,7 @@ impl Server {
                     );
                     self.in_lanes.push(effect.clone());
                 }
-                Action::PatchStatus(_) => self.in_lanes.push(effect.clone()),
+                Action::PatchStatus(_) | Action::Evict(_) => self.in_lanes.push(effect.clone()),
                 Action::Emit(_) | Action::PatchGroup(_) => {}
             }
         }
@@ -287,7 +297,9 @@ impl Server {
         let failed = |text: &str| Outcome::Failed(text.to_owned());
         let outcome = match (&effect.action, self.pods.get_mut(&uid)) {
             _ if lost => failed("connection refused"),
-            (Action::Bind { .. } | Action::PatchStatus(_), None) => Outcome::PodGone,
+            (Action::Bind { .. } | Action::PatchStatus(_) | Action::Evict(_), None) => {
+                Outcome::PodGone
+            }
             (Action::Bind { .. }, Some(pod)) if pod.terminating => failed("is being deleted"),
             (Action::Bind { .. }, Some(pod)) if !pod.node.is_empty() => failed("already assigned"),
             (Action::Bind { node }, Some(pod)) => {
@@ -297,11 +309,21 @@ impl Server {
                 self.changed(&uid);
                 Outcome::Done
             }
+            (Action::Evict(_), Some(pod)) => {
+                pod.terminating = true;
+                pod.preempted = true;
+                self.changed(&uid);
+                Outcome::Done
+            }
             (Action::PatchGroup(_), _) => Outcome::Done,
             (Action::PatchStatus(patch), Some(pod)) => {
-                pod.condition = Some((patch.reason, patch.message.to_string()));
-                if patch.clear_nomination {
-                    pod.nominated.clear();
+                if let Some(told) = &patch.condition {
+                    pod.condition = Some((told.reason, told.message.to_string()));
+                }
+                match &patch.nomination {
+                    Nomination::Keep => {}
+                    Nomination::Clear => pod.nominated.clear(),
+                    Nomination::Set(node) => pod.nominated = node.to_string(),
                 }
                 self.changed(&uid);
                 Outcome::Done

@@ -485,7 +485,7 @@ impl Scene {
                         };
                         assert!(alike, "{pod}: {:?} instead of {expected:?}", event.note);
                     }
-                    Action::Emit(_) | Action::PatchGroup(_) => {}
+                    Action::Emit(_) | Action::PatchGroup(_) | Action::Evict(_) => {}
                 }
             }
             if effects.is_empty() && !self.engine.has_work() {

@@ -76,9 +76,9 @@ fn check(nodes: &[PlainNode], placed: &[(&str, PlainPod)], pod: &PlainPod, expec
                 &*event.note
             }
             Action::PatchStatus(patch) => {
-                assert_eq!(patch.reason, ConditionReason::Unschedulable);
-                assert!(patch.transition);
-                &*patch.message
+                assert_eq!(patch.reason(), Some(ConditionReason::Unschedulable));
+                assert!(patch.condition.as_ref().unwrap().transition);
+                patch.message()
             }
             other => panic!("{other:?}"),
         })

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{BindLoad, EventOrder, lane_result};
 use crate::engine::{About, EventKind};
+use crate::model::PodGroup;
 use crate::runtime::client::ApiClient;
 use crate::telemetry::metrics::{Lane, LaneMetrics, LaneResult, Metrics};
 use series::{Flush, Known, SeriesCache, SeriesKey};
@@ -214,18 +215,29 @@ impl<'a> Object<'a> {
                 name: &pod.name,
                 uid: &pod.uid,
             },
-            About::Group(group) => Self {
-                kind: "PodGroup",
-                api_version: format!(
-                    "{}/{}",
-                    group.reference.dialect.api_group(),
-                    group.api_version
-                ),
-                namespace: &group.reference.namespace,
-                name: &group.reference.name,
-                uid: &group.uid,
-            },
+            About::Group(group) => Self::of_group(group),
         }
+    }
+
+    fn of_group(group: &'a PodGroup) -> Self {
+        let api_group = group.reference.dialect.api_group();
+        Self {
+            kind: "PodGroup",
+            api_version: format!("{api_group}/{}", group.api_version),
+            namespace: &group.reference.namespace,
+            name: &group.reference.name,
+            uid: &group.uid,
+        }
+    }
+
+    fn reference(&self) -> Value {
+        json!({
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+            "apiVersion": self.api_version,
+        })
     }
 }
 
@@ -235,21 +247,17 @@ fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Val
     let (kind, reason, action) = match event.kind {
         EventKind::Scheduled => ("Normal", "Scheduled", "Binding"),
         EventKind::FailedScheduling => ("Warning", "FailedScheduling", "Scheduling"),
+        EventKind::Preempted => ("Normal", "Preempted", "Preempting"),
+        EventKind::PreemptionLimited => ("Warning", "PreemptionLimited", "Preempting"),
         EventKind::WaitingForPodGroup => ("Normal", "WaitingForPodGroup", "Scheduling"),
         EventKind::GangOverdue => ("Warning", "GangOverdue", "Scheduling"),
         EventKind::GangDegraded => ("Warning", "GangDegraded", "Scheduling"),
     };
-    let mut regarding = json!({
-        "kind": object.kind,
-        "namespace": object.namespace,
-        "name": object.name,
-        "uid": object.uid,
-        "apiVersion": object.api_version,
-    });
+    let mut regarding = object.reference();
     if event.resource_version != 0 {
         regarding["resourceVersion"] = json!(event.resource_version.to_string());
     }
-    json!({
+    let mut body = json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": { "name": name, "namespace": object.namespace },
@@ -261,7 +269,11 @@ fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Val
         "regarding": regarding,
         "reportingController": &*event.scheduler_name,
         "reportingInstance": format!("{}-{host}", event.scheduler_name),
-    })
+    });
+    if let Some(related) = &event.related {
+        body["related"] = Object::of_group(related).reference();
+    }
+    body
 }
 
 #[cfg(test)]

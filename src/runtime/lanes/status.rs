@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{BindLoad, GroupOrder, Patch, StatusOrder, lane_result};
-use crate::engine::{EffectId, Outcome, StatusPatch};
+use crate::engine::{EffectId, Nomination, Outcome, StatusPatch};
 use crate::model::{PodGroup, PodRef};
 use crate::runtime::client::ApiClient;
 use crate::runtime::mailbox::Mailbox;
@@ -98,16 +98,29 @@ impl StatusLane {
             );
             return;
         }
-        // What was not sent yet is outdated; clearing a nomination must not get lost with it.
+        // What was not sent yet is outdated; what the newer patch is silent of must not get lost with it.
         let mut order = order;
         if let Some(held) = waiting.get(order.uid()) {
             if let (Patch::Pod(order), Patch::Pod(held)) = (&mut order, held) {
-                order.patch.clear_nomination |= held.patch.clear_nomination;
-                order.patch.transition |= held.patch.transition;
+                order.patch.supersede(&held.patch);
             }
             self.mailbox.outcome(held.id(), Outcome::Done);
         }
         waiting.insert(order.uid().into(), order);
+    }
+}
+
+impl StatusPatch {
+    /// Takes over what an older patch that was never sent says besides.
+    fn supersede(&mut self, older: &Self) {
+        if self.nomination == Nomination::Keep {
+            self.nomination = older.nomination.clone();
+        }
+        match (&mut self.condition, &older.condition) {
+            (Some(newer), Some(older)) => newer.transition |= older.transition,
+            (newer @ None, older) => newer.clone_from(older),
+            (Some(_), None) => {}
+        }
     }
 }
 
@@ -239,24 +252,34 @@ impl Request {
 
 /// The patch as kube-scheduler would send it, with the uid so that it cannot hit another pod.
 pub(in crate::runtime) fn body(pod: &PodRef, patch: &StatusPatch, now: jiff::Timestamp) -> Value {
-    let mut condition = json!({
-        "type": "PodScheduled",
-        "status": "False",
-        "reason": patch.reason.as_str(),
-        "message": &*patch.message,
-        "lastProbeTime": null,
-    });
-    if let Some(generation) = patch.observed_generation {
-        condition["observedGeneration"] = json!(generation);
+    let mut status = json!({});
+    if let Some(told) = &patch.condition {
+        let mut condition = json!({
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": told.reason.as_str(),
+            "message": &*told.message,
+            "lastProbeTime": null,
+        });
+        if let Some(generation) = told.observed_generation {
+            condition["observedGeneration"] = json!(generation);
+        }
+        if told.transition {
+            condition["lastTransitionTime"] = json!(second(now));
+        }
+        status["conditions"] = json!([condition]);
     }
-    if patch.transition {
-        condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    }
-    let mut status = json!({ "conditions": [condition] });
-    if patch.clear_nomination {
-        status["nominatedNodeName"] = Value::Null;
+    match &patch.nomination {
+        Nomination::Keep => {}
+        Nomination::Clear => status["nominatedNodeName"] = Value::Null,
+        Nomination::Set(node) => status["nominatedNodeName"] = json!(&**node),
     }
     json!({ "metadata": { "uid": &*pod.uid }, "status": status })
+}
+
+/// A time as the API writes it.
+fn second(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

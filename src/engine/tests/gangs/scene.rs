@@ -316,7 +316,10 @@ impl Scene {
                 self.send(&name);
             }
             (About::Pod(pod), Action::PatchStatus(patch)) => {
-                let condition = (patch.reason.as_str().to_owned(), patch.message.to_string());
+                let condition = (
+                    patch.reason().unwrap().as_str().to_owned(),
+                    patch.message().to_owned(),
+                );
                 if let Some(pod) = self.pods.get_mut(&*pod.name) {
                     pod.condition = Some(condition);
                 }

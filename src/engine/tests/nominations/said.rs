@@ -20,7 +20,7 @@ fn check_text(placed: &[PlainPod], nominated: &[PlainPod], pod: PlainPod, expect
     story.server.put_pod(pod, "");
     let effects = story.decide();
     let texts: Vec<&str> = (patches(&effects).iter())
-        .map(|patch| &*patch.message)
+        .map(|patch| patch.message())
         .collect();
     assert_eq!(texts, [expected]);
 }
@@ -71,7 +71,7 @@ fn a_node_that_is_ruled_out_and_nominated_is_told_of_by_itself() {
     story.nominate(1, "a");
     let effects = story.decide();
     assert_eq!(
-        &*patches(&effects)[0].message,
+        patches(&effects)[0].message(),
         "0/3 nodes are available: 1 Insufficient cpu, \
          1 node(s) didn't match Pod's node affinity/selector, \
          1 node(s) didn't satisfy plugin(s) [NodeAffinity]. \

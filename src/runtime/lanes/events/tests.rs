@@ -17,6 +17,7 @@ fn order(note: &str) -> EventOrder {
             uid: "u".into(),
         })),
         event: ObjectEvent {
+            related: None,
             kind: EventKind::FailedScheduling,
             scheduler_name: "berth".into(),
             note: note.into(),

@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::ConditionReason;
+use crate::engine::{ConditionReason, NotScheduled};
 
 fn pod() -> PodRef {
     PodRef {
@@ -15,13 +15,19 @@ fn pod() -> PodRef {
     }
 }
 
-fn patch() -> StatusPatch {
-    StatusPatch {
+fn told() -> NotScheduled {
+    NotScheduled {
         reason: ConditionReason::Unschedulable,
         message: "0/1 nodes are available: 1 Too many pods.".into(),
         observed_generation: Some(3),
         transition: true,
-        clear_nomination: false,
+    }
+}
+
+fn patch() -> StatusPatch {
+    StatusPatch {
+        condition: Some(told()),
+        nomination: Nomination::Keep,
     }
 }
 
@@ -51,7 +57,10 @@ fn later_ones_leave_it() {
     let sent = body(
         &pod(),
         &StatusPatch {
-            transition: false,
+            condition: Some(NotScheduled {
+                transition: false,
+                ..told()
+            }),
             ..patch()
         },
         at(),
@@ -67,7 +76,7 @@ fn a_nomination_is_cleared_by_null() {
     let sent = body(
         &pod(),
         &StatusPatch {
-            clear_nomination: true,
+            nomination: Nomination::Clear,
             ..patch()
         },
         at(),
@@ -77,6 +86,55 @@ fn a_nomination_is_cleared_by_null() {
         body(&pod(), &patch(), at())["status"].get("nominatedNodeName"),
         None
     );
+}
+
+#[test]
+fn a_nomination_is_set_with_the_condition_or_cleared_without_one() {
+    let set = StatusPatch {
+        nomination: Nomination::Set("n1".into()),
+        ..patch()
+    };
+    let sent = body(&pod(), &set, at());
+    assert_eq!(sent["status"]["nominatedNodeName"], json!("n1"));
+    assert_eq!(sent["status"]["conditions"][0]["status"], json!("False"));
+    let cleared = StatusPatch {
+        condition: None,
+        nomination: Nomination::Clear,
+    };
+    let expected = json!({
+        "metadata": { "uid": "u" },
+        "status": { "nominatedNodeName": null },
+    });
+    assert_eq!(body(&pod(), &cleared, at()), expected);
+}
+
+#[test]
+fn a_patch_takes_over_what_the_one_before_it_said_besides() {
+    let set = StatusPatch {
+        condition: None,
+        nomination: Nomination::Set("n1".into()),
+    };
+    let mut newer = StatusPatch {
+        condition: Some(NotScheduled {
+            transition: false,
+            ..told()
+        }),
+        nomination: Nomination::Keep,
+    };
+    newer.supersede(&set);
+    newer.supersede(&patch());
+    let both = StatusPatch {
+        nomination: Nomination::Set("n1".into()),
+        ..patch()
+    };
+    assert_eq!(newer, both);
+    let mut cleared = StatusPatch {
+        condition: None,
+        nomination: Nomination::Clear,
+    };
+    cleared.supersede(&both);
+    assert_eq!(cleared.condition, Some(told()));
+    assert_eq!(cleared.nomination, Nomination::Clear);
 }
 
 /// The lane and a server in memory that has groups of pods.

@@ -209,11 +209,11 @@ impl Berth {
                 });
             }
             Action::PatchStatus(patch) => {
-                world.note(format!("not placed: {}: {}", pod.name, patch.message));
+                world.note(format!("not placed: {}: {}", pod.name, patch.message()));
                 self.patches.push(StatusOrder { id, pod, patch });
             }
             // Events may be dropped.
-            Action::Emit(_) | Action::PatchGroup(_) => {}
+            Action::Emit(_) | Action::PatchGroup(_) | Action::Evict(_) => {}
         }
     }
 

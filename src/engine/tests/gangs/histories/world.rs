@@ -490,9 +490,10 @@ impl World {
                 self.status_lost |= fails;
                 let uid = pod.uid.to_string();
                 if let Some(pod) = self.pods.get_mut(&uid).filter(|_| !fails) {
-                    pod.condition = Some((patch.reason.as_str().into(), patch.message.to_string()));
+                    pod.condition = (patch.reason())
+                        .map(|reason| (reason.as_str().into(), patch.message().to_owned()));
                 }
-                self.note(format_args!("{uid} is told: {}", patch.message));
+                self.note(format_args!("{uid} is told: {}", patch.message()));
             }
             (About::Group(object), Action::PatchGroup(status)) => {
                 self.status_lost |= fails;
