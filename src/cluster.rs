@@ -465,6 +465,13 @@ impl Cluster {
         Some(record)
     }
 
+    /// Puts a pod back that [`Self::remove`] took off, in the same speculation.
+    pub fn put_back(&mut self, record: PlacedRecord) -> PlacedId {
+        debug_assert!(self.speculating > 0, "pods come back only by being undone");
+        self.peers.hold(record.peers);
+        self.place(record)
+    }
+
     fn place(&mut self, mut record: PlacedRecord) -> PlacedId {
         self.account(&record, 1);
         let pods = &mut self.slots[record.node.index()].pods;

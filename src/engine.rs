@@ -15,6 +15,7 @@ mod nodes;
 mod nominator;
 mod outcomes;
 mod permits;
+mod preempting;
 mod telling;
 mod volumes;
 mod waiting;
@@ -41,11 +42,13 @@ use crate::model::Time;
 use crate::preemption::Budgets;
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
 use crate::telemetry::metrics::{
-    AttemptResult, GangMetrics, GangResult, Metrics, ProfileMetrics, SchedulingMetrics,
+    AttemptResult, GangMetrics, GangResult, Metrics, PreemptionMetrics, ProfileMetrics,
+    SchedulingMetrics,
 };
 use classes::ClassTable;
 use gangs::GangBook;
 use nominator::Nominator;
+use preempting::Preemptions;
 use waiting::Waiting;
 
 /// Seconds on a clock that only metrics read; no decision may depend on it.
@@ -79,6 +82,7 @@ struct ProfileState {
 enum Awaited {
     Bind(PodKey),
     Status(PodKey),
+    Eviction,
     Group(GangId),
 }
 
@@ -93,6 +97,7 @@ pub struct Engine {
     pods: FxHashMap<PodKey, Waiting>,
     by_uid: HashMap<Box<str>, PodKey>,
     nominator: Nominator,
+    preemptions: Preemptions,
     gangs: GangBook,
     /// When some plugin has taken too long to permit which pod.
     permit_limits: BTreeSet<(Time, PodKey)>,
@@ -111,6 +116,7 @@ pub struct Engine {
     stopwatch: Stopwatch,
     metrics: SchedulingMetrics,
     gang_metrics: GangMetrics,
+    preemption_metrics: PreemptionMetrics,
     events: events::EventCounters,
     hints: waking::HintTimes,
     explained: explain::Explained,
@@ -159,6 +165,7 @@ impl Engine {
             pods: FxHashMap::default(),
             by_uid: HashMap::new(),
             nominator: Nominator::default(),
+            preemptions: Preemptions::default(),
             gangs: GangBook::default(),
             permit_limits: BTreeSet::new(),
             next_pod: 0,
@@ -174,6 +181,7 @@ impl Engine {
             stopwatch: setup.stopwatch,
             metrics: setup.metrics.scheduling(),
             gang_metrics: setup.metrics.gangs(),
+            preemption_metrics: setup.metrics.preemption(),
             events: events::EventCounters::new(Arc::clone(&setup.metrics)),
             hints: waking::HintTimes::new(Arc::clone(&setup.metrics)),
             explained: explain::Explained::default(),
@@ -188,6 +196,7 @@ impl Engine {
         if self.synced {
             self.queue.tick(now);
             self.expire_permits(now);
+            self.allow_preemptors(now);
             for _ in 0..budget {
                 let Some(key) = self.queue.pop(now) else {
                     break;
@@ -234,6 +243,7 @@ impl Engine {
         let deadlines = [
             self.queue.next_deadline(),
             self.gangs.next_deadline(),
+            self.preemptions.next_deadline(),
             permits,
         ];
         deadlines.into_iter().flatten().min()

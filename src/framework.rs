@@ -10,12 +10,13 @@ mod profile;
 mod topics;
 
 pub use diagnosis::{Code, Diagnosis, Reason, ReasonCounts};
+pub(crate) use evaluation::mix;
 pub use evaluation::{Choice, Evaluation};
 pub use events::{AssignedPod, ClusterEvent, EventKind, EventSet, node_changes};
 pub use nominated::{Nominated, Nominations};
 pub use permit::{MAX_PERMIT_WAIT, Permit, PermitAnswer, PermitWait, Verdict};
 pub use plugin::{
-    Filter, Incoming, Normalize, PeerFilter, PeerScore, Plugin, PreEnqueue, PreFilter,
+    Filter, Incoming, Normalize, Obstacle, PeerFilter, PeerScore, Plugin, PreEnqueue, PreFilter,
     PreFilterAnswer, Reserve, Score,
 };
 pub use profile::{

@@ -204,6 +204,20 @@ impl Gangs {
         self.by_member.get(uid).copied()
     }
 
+    /// Whether there is no group.
+    pub fn is_empty(&self) -> bool {
+        self.by_reference.is_empty()
+    }
+
+    /// The lowest priority that an object names for its group, which may be lower than that of its
+    /// pods.
+    pub fn lowest_priority(&self) -> Option<i32> {
+        let objects = self.iter().filter_map(|(_, gang)| gang.object.as_ref());
+        (objects.filter(|object| object.reference.dialect == Dialect::Kubernetes))
+            .map(|object| object.priority.unwrap_or(0))
+            .min()
+    }
+
     /// The groups.
     pub fn iter(&self) -> impl Iterator<Item = (GangId, &Gang)> {
         (self.gangs.iter().enumerate())

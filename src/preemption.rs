@@ -1,25 +1,66 @@
-//! Preemption (DefaultPreemption): for now the words, so that every FailedScheduling text ends as
-//! kube-scheduler's does. Nobody is evicted: where room could be made the part is left out.
+//! Preemption (DefaultPreemption): which pods have to go so that a pod, or a gang, that fits nowhere
+//! gets room. Here it is only found out; the engine does it.
 //!
-//! Source: `framework/preemption/preemption.go`, `plugins/defaultpreemption`.
+//! Sources: `plugins/defaultpreemption`, `framework/preemption/{preemption,podgrouppreemption}.go`.
 
 mod budgets;
+mod choice;
+mod dry_run;
+mod units;
 
 pub use budgets::Budgets;
 
-use crate::cluster::{Cluster, Keep, NodeId, PlacedId};
-use crate::framework::{Diagnosis, Evaluation, Incoming, Nominations, Profile, ReasonCounts};
+use crate::cluster::{Cluster, NodeId, NodeSet, PlacedId};
+use crate::framework::{
+    Evaluation, Incoming, Nominations, Obstacle, PluginSet, Profile, Reason, ReasonCounts,
+};
+use crate::gang::Gangs;
+use budgets::Allowance;
+use choice::Cost;
+use dry_run::{Room, Stock, dry_run};
+use units::{Finder, Taken};
 
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
+/// Why a pod does not preempt whose preemptionPolicy is Never.
+pub const NEVER: &str = "not eligible due to preemptionPolicy=Never.";
+/// Why a pod does not preempt that has done so and waits for its victims to go.
+pub const ONGOING: &str = "not eligible due to a terminating pod on the nominated node.";
 
-/// What PostFilter adds to the message of a pod that fits nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing can be done, in these words.
-    Hopeless(String),
-    /// Removing pods of lower priority from some node would make room.
-    Possible,
+/// Of how many nodes at least it is found out what clearing them costs, before one is chosen: a
+/// share in percent of those that come into question, and a number. Source: DefaultPreemptionArgs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinCandidates {
+    /// minCandidateNodesPercentage.
+    pub percentage: i32,
+    /// minCandidateNodesAbsolute.
+    pub absolute: i32,
+}
+
+impl Default for MinCandidates {
+    fn default() -> Self {
+        Self {
+            percentage: 10,
+            absolute: 100,
+        }
+    }
+}
+
+impl MinCandidates {
+    fn of(self, nodes: usize) -> usize {
+        let at_least = |number: i32| usize::try_from(number).unwrap_or(0);
+        let share = nodes.saturating_mul(at_least(self.percentage)) / 100;
+        share.max(at_least(self.absolute)).min(nodes)
+    }
+}
+
+/// What the search knows besides the cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The groups, which are not to be torn apart.
+    pub gangs: &'a Gangs,
+    /// The budgets.
+    pub budgets: &'a Budgets,
 }
 
 /// A pod that fits nowhere.
@@ -29,75 +70,248 @@ pub struct Preemptor<'a> {
     pub pod: Incoming<'a>,
     /// Pods of lower priority may have to go.
     pub priority: i32,
-    /// `preemptionPolicy: Never`.
-    pub never_preempts: bool,
     /// The nominated pods that it yields to.
     pub nominated: &'a Nominations<'a>,
+    /// Decides between nodes that cost the same.
+    pub hash: u64,
+    /// None for all where that is cheap, and upstream's default elsewhere.
+    pub min_candidates: Option<MinCandidates>,
 }
 
-/// Whether removing pods of lower priority could make room for the pod.
-pub fn explain(
+/// Whether anything can be done for a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing, in these words.
+    Hopeless(String),
+    /// If these go it fits.
+    Candidate(Candidate),
+}
+
+/// A node that is to be cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub node: NodeId,
+    /// The pods that have to go, the most important first; not only from this node where the victim
+    /// is a gang.
+    pub victims: Vec<PlacedId>,
+    /// How many of them a budget protects.
+    pub violations: usize,
+}
+
+/// Whether the node that the pod is nominated to is still being cleared for it. Source:
+/// `PodEligibleToPreemptOthers`.
+pub fn is_being_cleared(
+    cluster: &Cluster,
+    gangs: &Gangs,
+    evaluation: &Evaluation,
+    node: NodeId,
+    priority: i32,
+) -> bool {
+    // If the node is out of the question by now another one may be cleared.
+    if !evaluation.rejected().contains(node) || evaluation.is_unresolvable(node) {
+        return false;
+    }
+    let mut records = (cluster.pods_on(node).iter()).filter_map(|pod| cluster.placed(*pod));
+    records.any(|record| {
+        record.terminating
+            && record.eviction.preempted
+            && units::priority_of(gangs, record) < priority
+    })
+}
+
+/// Finds the pods that have to go so that this one fits.
+pub fn search(
     cluster: &mut Cluster,
     profile: &Profile,
-    preemptor: Preemptor<'_>,
+    surroundings: Surroundings<'_>,
+    preemptor: &Preemptor<'_>,
     evaluation: &Evaluation,
 ) -> Verdict {
-    let priority = preemptor.priority;
-    if preemptor.never_preempts {
-        return Verdict::Hopeless(
-            "preemption: not eligible due to preemptionPolicy=Never.".to_owned(),
-        );
-    }
     let candidates = evaluation.resolvable();
-    let mut counts = ReasonCounts::default();
-    let asked = candidates.len();
-    if cluster
-        .lowest_priority()
-        .is_none_or(|lowest| lowest >= priority)
-    {
-        // Nobody anywhere could be a victim, so that no node needs looking at.
-        counts.add(NO_VICTIMS.into(), asked);
+    let mut search = Search {
+        profile,
+        surroundings,
+        preemptor,
+        skipped: evaluation.skipped(),
+        finder: Finder::new(surroundings.gangs, preemptor.priority),
+        refusals: ReasonCounts::default(),
+    };
+    // Where nobody anywhere could be a victim no node needs looking at.
+    let nobody = surroundings.gangs.lowest_priority().into_iter();
+    let lowest = nobody.chain(cluster.lowest_priority()).min();
+    let found = if lowest.is_none_or(|lowest| lowest >= preemptor.priority) {
+        search.refusals.add(NO_VICTIMS.into(), candidates.len());
+        None
     } else {
-        for node in candidates.iter() {
-            let victims = victims_on(cluster, node, priority);
-            if victims.is_empty() {
-                counts.add(NO_VICTIMS.into(), 1);
+        let obstacle = profile.obstacle(preemptor.pod.shape, cluster, search.skipped);
+        match obstacle {
+            Obstacle::Room(asked) => search.by_room(cluster, &candidates, Room::new(asked)),
+            Obstacle::None | Obstacle::Pods => search.one_by_one(cluster, &candidates),
+        }
+    };
+    if let Some(found) = found {
+        return Verdict::Candidate(found);
+    }
+    let total = cluster.node_count();
+    let mut counts = search.refusals;
+    counts.add(NOT_HELPFUL.into(), total - candidates.len());
+    let reasons = counts.text().unwrap_or_default();
+    Verdict::Hopeless(format!("0/{total} nodes are available: {reasons}."))
+}
+
+struct Search<'a> {
+    profile: &'a Profile,
+    surroundings: Surroundings<'a>,
+    preemptor: &'a Preemptor<'a>,
+    skipped: PluginSet,
+    finder: Finder<'a>,
+    /// Why clearing the nodes that were looked at does not help.
+    refusals: ReasonCounts,
+}
+
+impl Search<'_> {
+    /// What may go from the node. False if there is nothing.
+    fn stock(&mut self, cluster: &Cluster, node: NodeId, stock: &mut Stock) -> bool {
+        stock.units.clear();
+        let taken = Taken::default();
+        self.finder.on(cluster, node, &taken, &mut stock.units);
+        if stock.units.is_empty() {
+            return false;
+        }
+        let budgets = self.surroundings.budgets;
+        let allowance = (!budgets.is_empty()).then(|| Allowance::new(budgets));
+        stock.arrange(cluster, allowance);
+        true
+    }
+
+    fn refuse<'b>(&mut self, reasons: impl IntoIterator<Item = &'b Reason>) {
+        for reason in reasons {
+            self.refusals.add(reason.text(), 1);
+        }
+    }
+
+    /// The nodes in an order of the pod's own, so that not all look at the same ones first.
+    fn shuffled(&self, nodes: &NodeSet) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = nodes.iter().collect();
+        if !nodes.is_empty() {
+            let first = (self.preemptor.hash % nodes.len() as u64) as usize;
+            nodes.rotate_left(first);
+        }
+        nodes
+    }
+
+    /// Decides between nodes that cost the same.
+    fn tie(&self, cluster: &Cluster, node: NodeId) -> u64 {
+        let name = cluster.name_hashes().get(node.index()).copied();
+        crate::framework::mix(self.preemptor.hash ^ name.unwrap_or(0))
+    }
+
+    /// Tries each node.
+    fn one_by_one(&mut self, cluster: &mut Cluster, nodes: &NodeSet) -> Option<Candidate> {
+        let enough = (self.preemptor.min_candidates)
+            .unwrap_or_default()
+            .of(nodes.len());
+        let mut best: Option<((Cost, u64), Candidate)> = None;
+        let (mut found, mut kept) = (0, false);
+        let mut stock = Stock::default();
+        for node in self.shuffled(nodes) {
+            if kept && found >= enough {
+                break;
+            }
+            if !self.stock(cluster, node, &mut stock) {
+                self.refusals.add(NO_VICTIMS.into(), 1);
                 continue;
             }
-            let mut why = Diagnosis::default();
-            let yields = (preemptor.nominated, evaluation.skipped());
-            let fits = cluster.speculate(|cluster| {
-                for victim in victims {
-                    cluster.remove(victim);
-                }
-                let fits =
-                    profile.fits_with_nominated(preemptor.pod, cluster, node, yields, &mut why);
-                (Keep::RollBack, fits)
-            });
-            if fits {
-                return Verdict::Possible;
+            let Some((cost, candidate)) = self.try_node(cluster, node, &stock) else {
+                continue;
+            };
+            found += 1;
+            kept |= cost.violations == 0;
+            let key = (cost, self.tie(cluster, node));
+            if best.as_ref().is_none_or(|(held, _)| key < *held) {
+                best = Some((key, candidate));
             }
-            for reason in why.reasons_for(node) {
-                counts.add(reason.text(), 1);
+        }
+        best.map(|(_, candidate)| candidate)
+    }
+
+    fn try_node(
+        &mut self,
+        cluster: &mut Cluster,
+        node: NodeId,
+        stock: &Stock,
+    ) -> Option<(Cost, Candidate)> {
+        let far = self.profile.looks_further(self.skipped);
+        let on = (node, self.skipped, far);
+        let victims = match dry_run(cluster, self.profile, self.preemptor, on, stock) {
+            Ok(victims) => victims,
+            Err(why) => {
+                self.refuse(why.reasons_for(node));
+                return None;
+            }
+        };
+        let violations = stock.violations(&victims);
+        let cost = Cost::of(cluster, stock.chosen(&victims), violations)?;
+        let mut pods = Vec::new();
+        for unit in stock.chosen(&victims) {
+            let standing = unit
+                .pods()
+                .iter()
+                .filter(|pod| cluster.placed(**pod).is_some());
+            pods.extend(standing.copied());
+        }
+        let candidate = Candidate {
+            node,
+            victims: pods,
+            violations,
+        };
+        Some((cost, candidate))
+    }
+
+    /// Finds the best node by arithmetic, and tries it.
+    fn by_room(
+        &mut self,
+        cluster: &mut Cluster,
+        nodes: &NodeSet,
+        mut room: Room,
+    ) -> Option<Candidate> {
+        let enough =
+            (self.preemptor.min_candidates).map_or(usize::MAX, |limit| limit.of(nodes.len()));
+        let mut costs: Vec<((Cost, u64), NodeId)> = Vec::new();
+        let mut kept = false;
+        let mut stock = Stock::default();
+        for node in self.shuffled(nodes) {
+            if kept && costs.len() >= enough {
+                break;
+            }
+            if !self.stock(cluster, node, &mut stock) {
+                self.refusals.add(NO_VICTIMS.into(), 1);
+                continue;
+            }
+            let victims = match room.victims(cluster, self.preemptor, node, &stock) {
+                Ok(victims) => victims,
+                Err(reasons) => {
+                    self.refuse(&reasons);
+                    continue;
+                }
+            };
+            let violations = stock.violations(&victims);
+            if let Some(cost) = Cost::of(cluster, stock.chosen(&victims), violations) {
+                kept |= violations == 0;
+                costs.push(((cost, self.tie(cluster, node)), node));
+            }
+        }
+        // What does not look at pods has not been asked yet, so that the best node may be none.
+        loop {
+            let (place, _) = (costs.iter().enumerate()).min_by_key(|(_, (key, _))| *key)?;
+            let (_, node) = costs.swap_remove(place);
+            self.stock(cluster, node, &mut stock);
+            if let Some((_, candidate)) = self.try_node(cluster, node, &stock) {
+                return Some(candidate);
             }
         }
     }
-    let total = cluster.node_count();
-    counts.add(NOT_HELPFUL.into(), total - asked);
-    let reasons = counts.text().unwrap_or_default();
-    Verdict::Hopeless(format!(
-        "preemption: 0/{total} nodes are available: {reasons}."
-    ))
-}
-
-fn victims_on(cluster: &Cluster, node: NodeId, priority: i32) -> Vec<PlacedId> {
-    (cluster.pods_on(node).iter().copied())
-        .filter(|&id| {
-            cluster
-                .placed(id)
-                .is_some_and(|pod| pod.priority < priority)
-        })
-        .collect()
 }
 
 #[cfg(test)]

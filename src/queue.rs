@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-pub use entry::{ClassId, PodKey, QueuedPod, State};
+pub use entry::{Audience, ClassId, PodKey, QueuedPod, State};
 pub use gangs::Listener;
 pub use groups::WaitGroup;
 pub use metrics::Cause;
@@ -285,13 +285,13 @@ impl SchedulingQueue {
         self.unschedulable.len() == 0
     }
 
-    /// An event happened: wakes the unschedulable pods that it can help, up to this priority.
+    /// An event happened: wakes the unschedulable pods that it can help, of those it is for.
     /// `helps` is asked once for each group that listens to one of the event's topics.
     pub fn wake(
         &mut self,
         event: EventKind,
         topics: &[Topic],
-        up_to: i32,
+        audience: Audience,
         now: Time,
         mut helps: impl FnMut(&WaitGroup) -> bool,
     ) {
@@ -299,11 +299,47 @@ impl SchedulingQueue {
             if helps(&group) {
                 let pods: Vec<PodKey> = self.unschedulable.pods_of(&group).collect();
                 for key in pods {
-                    if self.pods.get(&key).is_some_and(|pod| pod.priority <= up_to) {
+                    if self.is_among(key, audience) {
                         self.requeue(key, Cause::Event(event), now);
                     }
                 }
             }
+        }
+    }
+
+    fn is_among(&self, key: PodKey, audience: Audience) -> bool {
+        let Some(pod) = self.pods.get(&key) else {
+            return false;
+        };
+        let held = || {
+            let unit = pod
+                .gang
+                .and_then(|gang| self.pods.get(&gang))
+                .unwrap_or(pod);
+            unit.held
+        };
+        pod.priority <= audience.up_to && !(audience.but_held && held())
+    }
+
+    /// The pod or gang waits for its victims to go, or does so no longer.
+    pub fn hold(&mut self, key: PodKey, held: bool) {
+        if let Some(pod) = self.pods.get_mut(&key) {
+            pod.held = held;
+        }
+    }
+
+    /// What a pod or gang has waited for has come for certain: it is tried next, without backoff.
+    pub fn wake_now(&mut self, key: PodKey, cause: Cause, now: Time) {
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        match (pod.since, pod.state) {
+            (Some(_), _) => self.wake_gang(key, cause),
+            (None, State::Unschedulable | State::Backoff(_) | State::ErrorBackoff(_)) => {
+                self.leave(key);
+                self.activate(key, cause, now);
+            }
+            _ => {}
         }
     }
 

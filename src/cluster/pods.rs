@@ -39,6 +39,14 @@ pub struct PlacedRecord {
     pub(super) position: u32,
 }
 
+impl PlacedRecord {
+    /// How much it holds of a resource.
+    pub fn holds(&self, resource: ResourceId) -> i64 {
+        let held = self.usage.iter().find(|(held, _)| *held == resource);
+        held.map_or(0, |(_, amount)| *amount)
+    }
+}
+
 /// How a slot came to be used, so that it can be given back the same way.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SlotOrigin {

@@ -88,12 +88,17 @@ impl Engine {
         if let Some(id) = self.cluster.placed_by_uid(uid) {
             self.free(id, now);
         }
+        self.victim_gone(uid, now);
     }
 
     /// Takes a placed pod off its node and tells those that wait for room.
     pub(super) fn free(&mut self, id: PlacedId, now: Time) {
         if let Some(record) = self.cluster.remove(id) {
-            self.wake(&ClusterEvent::AssignedPodDelete((&record).into()), now);
+            // The room of a victim is for whom it was evicted: those that wait for victims of their own
+            // are not asked.
+            let is_victim = self.preemptions.is_victim(&record.reference.uid);
+            let gone = ClusterEvent::AssignedPodDelete((&record).into());
+            self.wake_but(is_victim, &gone, now);
         }
     }
 }

@@ -432,6 +432,7 @@ impl Engine {
     /// Forgets a pod that waits.
     pub(super) fn drop_waiting(&mut self, key: PodKey, now: Time) -> Option<Waiting> {
         self.end_permission(key, now);
+        self.preemptions.forget(key);
         self.unmark(key);
         self.queue.remove(key);
         self.nominator.remove(key);

@@ -7,9 +7,8 @@ use super::failure::Failure;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, Nomination, ProfileState};
 use crate::cluster::{NodeId, PlacedId};
-use crate::framework::{Choice, Evaluation, Incoming, PluginSet, PostFilter, ReasonCounts};
+use crate::framework::{Choice, Evaluation, Incoming, PluginSet, ReasonCounts};
 use crate::model::{PodShape, Time};
-use crate::preemption::{self, Preemptor, Verdict};
 use crate::queue::PodKey;
 use crate::telemetry::metrics::{ExtensionPoint, Status};
 
@@ -52,7 +51,7 @@ impl Engine {
                 self.commit(key, &shape, choice, now, started);
             }
             Ok(None) => {
-                let failure = self.unschedulable(key, profile, incoming, &evaluation);
+                let failure = self.unschedulable(key, profile, incoming, &evaluation, now);
                 self.classes.give_back(class, evaluation);
                 self.failed(key, now, started, failure);
             }
@@ -86,7 +85,7 @@ impl Engine {
         let nominated = nominator.before(|other| other == key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
-        let own = cluster.node_id(&pod.info.nominated_node);
+        let own = (nominator.node_of(key)).and_then(|node| cluster.node_id(node));
         if let Some(node) = own
             && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
         {
@@ -201,6 +200,8 @@ impl Engine {
         );
         self.awaited.insert(id, Awaited::Bind(key));
         self.nominator.remove(key);
+        self.end_wave(key);
+        self.preemptions.forget(key);
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.binding = Some(Binding {
                 placed,
@@ -219,6 +220,7 @@ impl Engine {
         profile: usize,
         incoming: Incoming<'_>,
         evaluation: &Evaluation,
+        now: Time,
     ) -> Failure {
         let state = &self.profiles[profile];
         let mut message = format!("0/{} nodes are available:", self.cluster.node_count());
@@ -227,46 +229,14 @@ impl Engine {
             message.push_str(&reasons);
             message.push('.');
         }
-        let Some(pod) = self.pods.get(&key) else {
-            return Failure::rejected(message, evaluation.rejectors());
-        };
-        // After a refusal by PreFilter upstream adds nothing of use here.
-        let mut nomination = Nomination::Keep;
-        let post_filter = state.profile.post_filter;
-        if post_filter == PostFilter::Nothing {
-            nomination = Nomination::Clear;
-        } else if post_filter == PostFilter::Preemption && evaluation.rejection().is_none() {
-            let begin = (self.stopwatch)();
-            let (pods, cluster) = (&self.pods, &mut self.cluster);
-            let preemptor = Preemptor {
-                pod: incoming,
-                priority: pod.priority,
-                never_preempts: pod.info.never_preempts,
-                nominated: &self.nominator.before(
-                    |other| other == key,
-                    pod.priority,
-                    pods,
-                    cluster,
-                ),
-            };
-            let verdict = preemption::explain(cluster, &state.profile, preemptor, evaluation);
-            self.metrics.preemption_attempt();
-            state.metrics.extension_point(
-                ExtensionPoint::PostFilter,
-                Status::Unschedulable,
-                (self.stopwatch)() - begin,
-            );
-            if let Verdict::Hopeless(words) = verdict {
-                message.push(' ');
-                message.push_str(&words);
-                // Not being eligible keeps a nomination, having no candidate ends it.
-                if !preemptor.never_preempts {
-                    nomination = Nomination::Clear;
-                }
-            }
+        let answer = self.post_filter(key, profile, incoming, evaluation, now);
+        if !answer.words.is_empty() {
+            message.push(' ');
+            message.push_str(&answer.words);
         }
         Failure {
-            nomination,
+            nomination: answer.nomination,
+            preempts: answer.preempts,
             ..Failure::rejected(message, evaluation.rejectors())
         }
     }

@@ -7,6 +7,7 @@ use super::waking::topics;
 use super::{ConditionReason, Engine, EventKind, Nomination};
 use crate::framework::PluginSet;
 use crate::model::Time;
+use crate::preemption::Candidate;
 use crate::queue::PodKey;
 use crate::telemetry::metrics::AttemptResult;
 
@@ -19,6 +20,8 @@ pub(super) struct Failure {
     pub(super) rejectors: PluginSet,
     /// What becomes of its nomination; one that is kept is what the pod's object says.
     pub(super) nomination: Nomination,
+    /// What is evicted to make room for it.
+    pub(super) preempts: Option<Candidate>,
 }
 
 impl Failure {
@@ -28,6 +31,7 @@ impl Failure {
             message: "no nodes available to schedule pods".to_owned(),
             rejectors: PluginSet::default(),
             nomination: Nomination::Clear,
+            preempts: None,
         }
     }
 
@@ -37,6 +41,7 @@ impl Failure {
             message,
             rejectors,
             nomination: Nomination::Keep,
+            preempts: None,
         }
     }
 
@@ -46,6 +51,7 @@ impl Failure {
             message,
             rejectors: PluginSet::default(),
             nomination: Nomination::Clear,
+            preempts: None,
         }
     }
 }
@@ -76,9 +82,12 @@ impl Engine {
         }
 
         let stored = &*pod.info.nominated_node;
-        let nomination = match failure.nomination {
+        let nomination = match failure.nomination.clone() {
             Nomination::Keep => {
-                self.nominator.set(key, stored);
+                // What was nominated here may not be stored yet.
+                if !self.preemptions.waits(key) {
+                    self.nominator.set(key, stored);
+                }
                 Nomination::Keep
             }
             Nomination::Clear => {
@@ -103,6 +112,9 @@ impl Engine {
         self.patch_condition(key, failure.reason, &message, nomination);
         if in_gang {
             self.member_failed(key, now);
+        }
+        if let Some(candidate) = failure.preempts {
+            self.preempt_for_pod(key, &candidate, now);
         }
     }
 }

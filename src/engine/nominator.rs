@@ -51,6 +51,16 @@ impl Nominator {
         }
     }
 
+    /// The node that the pod is nominated to.
+    pub(super) fn node_of(&self, pod: PodKey) -> Option<&str> {
+        self.by_pod.get(&pod).map(|node| &**node)
+    }
+
+    /// The pods that are nominated to this node.
+    pub(super) fn on(&self, node: &str) -> &[PodKey] {
+        self.by_node.get(node).map_or(&[], |pods| pods)
+    }
+
     /// The pods that one of this priority has to yield to, or a gang: others of its priority or a
     /// higher one. Nodes that take no pods are left out.
     pub(super) fn before<'a>(

@@ -19,6 +19,7 @@ impl Engine {
                     pod.info.condition = None;
                 }
             }
+            Some(Awaited::Eviction) => self.eviction_answered(id, outcome, now),
             Some(Awaited::Group(gang)) => {
                 if let Outcome::Failed(_) = outcome {
                     self.group_status_failed(gang);

@@ -211,6 +211,12 @@ impl Engine {
         permission.map_or(0.0, |held| (self.stopwatch)() - held.asked)
     }
 
+    /// The pod is not permitted any more, whatever the plugins say.
+    pub(super) fn refuse_permission(&mut self, key: PodKey, failure: Failure, now: Time) {
+        self.metrics.permit_wait(Status::Error, self.waited(key));
+        self.take_back(key, failure, now);
+    }
+
     /// A placed pod gives its room back and is refused.
     fn take_back(&mut self, key: PodKey, failure: Failure, now: Time) {
         let Some(held) = self.end_permission(key, now) else {

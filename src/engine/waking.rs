@@ -10,7 +10,7 @@ use super::{Engine, ProfileState, Stopwatch};
 use crate::cluster::{Cluster, PeerId};
 use crate::framework::{AssignedPod, ClusterEvent, EventKind, Incoming, PluginSet, Profile, Topic};
 use crate::model::{PlacedPod, PodShape, Time};
-use crate::queue::WaitGroup;
+use crate::queue::{Audience, WaitGroup};
 use crate::telemetry::metrics::{Hint, Metrics, QueueingHintMetrics};
 
 /// How long hints took, with one handle for each plugin and kind of event.
@@ -44,18 +44,26 @@ pub(super) struct EndedNomination {
 impl Engine {
     /// Tells the waiting pods what happened.
     pub(super) fn wake(&mut self, event: &ClusterEvent<'_>, now: Time) {
-        self.wake_up_to(i32::MAX, event, now);
+        self.wake_but(false, event, now);
     }
 
-    /// Tells the waiting pods of this priority and below what happened.
-    fn wake_up_to(&mut self, priority: i32, event: &ClusterEvent<'_>, now: Time) {
+    /// The same, perhaps but those that wait for their own victims to go.
+    pub(super) fn wake_but(&mut self, held: bool, event: &ClusterEvent<'_>, now: Time) {
+        let audience = Audience {
+            but_held: held,
+            ..Audience::up_to(i32::MAX)
+        };
+        self.wake_those(audience, event, now);
+    }
+
+    fn wake_those(&mut self, audience: Audience, event: &ClusterEvent<'_>, now: Time) {
         let started = (self.stopwatch)();
         let kind = event.kind();
         if self.heeded.contains(kind) && !self.queue.nobody_listens() {
             let topics = Topic::of(event, &self.cluster);
             #[cfg(test)]
             self.nobody_else_is_helped(event, &topics);
-            self.queue.wake(kind, &topics, priority, now, |group| {
+            self.queue.wake(kind, &topics, audience, now, |group| {
                 let asked = asked(&self.profiles, &self.classes, group);
                 asked.is_some_and(|asked| {
                     asked.helped_by(event, &self.cluster, &mut self.hints, &self.stopwatch)
@@ -77,7 +85,8 @@ impl Engine {
             node,
         };
         let event = ClusterEvent::AssignedPodDelete(gone);
-        self.wake_up_to(ended.priority, &event, now);
+        let audience = Audience::up_to(ended.priority);
+        self.wake_those(audience, &event, now);
     }
 
     /// Whether the event can help the pods of this group.

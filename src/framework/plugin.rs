@@ -1,7 +1,7 @@
 //! The extension points, over sets of nodes.
 
 use super::{ClusterEvent, Diagnosis, EventSet, MAX_SCORE, Permit, Topic};
-use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId, ResourceId};
 use crate::model::{PodShape, WaitingPod};
 
 /// A plugin: a name, the extension points it serves, and what can cure its refusals.
@@ -132,6 +132,13 @@ pub trait Filter {
     /// an index, since sets of one node are asked about all the time.
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis);
 
+    /// What of the pods on a node keeps this pod off it. [`Obstacle::Pods`] is always right and costs
+    /// the search for victims time.
+    fn obstacle(&self, pod: &PodShape, cluster: &Cluster) -> Obstacle {
+        let _ = (pod, cluster);
+        Obstacle::Pods
+    }
+
     /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
     /// most. `nodes` are such as this filter lets pass. A number that is too large costs time; one
     /// that is too small would refuse gangs that fit. Answers whether it limits them at all.
@@ -139,6 +146,19 @@ pub trait Filter {
         let _ = (pod, cluster, nodes, column);
         false
     }
+}
+
+/// What of the pods on a node a filter's answer about the node depends on: what has to go so that a
+/// pod it refused fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It does not depend on them.
+    None,
+    /// Only on how many they are and on what they hold of these resources: the pod fits if it is not
+    /// one too many and so much is left of each.
+    Room(Vec<(ResourceId, i64)>),
+    /// On whatever they are.
+    Pods,
 }
 
 /// How raw scores become scores of 0 to 100 over the feasible nodes.

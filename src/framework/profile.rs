@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Diagnosis, EventSet, Incoming, PermitAnswer, PermitWait, Plugin, PreFilterAnswer, Topic,
+    Diagnosis, EventSet, Incoming, Obstacle, PermitAnswer, PermitWait, Plugin, PreFilterAnswer,
+    Topic,
 };
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::model::{PodRef, PodShape};
@@ -380,6 +381,39 @@ impl Profile {
             }
         }
         Ok(())
+    }
+
+    /// What of the pods on a node keeps this pod off it, as far as these filters tell that are not
+    /// skipped.
+    pub fn obstacle(&self, pod: &PodShape, cluster: &Cluster, skipped: PluginSet) -> Obstacle {
+        let mut found = Obstacle::None;
+        for &index in self
+            .filters
+            .iter()
+            .filter(|&&index| !skipped.contains(index))
+        {
+            let plugin = self.plugin(index);
+            let obstacle = match (plugin.filter(), plugin.peer_filter()) {
+                (Some(filter), _) => filter.obstacle(pod, cluster),
+                (None, Some(_)) => Obstacle::Pods,
+                (None, None) => Obstacle::None,
+            };
+            found = match (found, obstacle) {
+                (found, Obstacle::None) => found,
+                (Obstacle::None, obstacle) => obstacle,
+                (Obstacle::Room(mut held), Obstacle::Room(more)) => {
+                    held.extend(more);
+                    Obstacle::Room(held)
+                }
+                (_, Obstacle::Pods) | (Obstacle::Pods, _) => Obstacle::Pods,
+            };
+        }
+        found
+    }
+
+    /// Whether pods on other nodes have a say, as far as these filters tell that are not skipped.
+    pub fn looks_further(&self, skipped: PluginSet) -> bool {
+        self.kept_filters(skipped) < self.filters.len()
     }
 
     /// How many of the filters can keep their answers until a node changes: those before the first

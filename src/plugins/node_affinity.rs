@@ -3,8 +3,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Plugin,
-    PreFilter, PreFilterAnswer, Reason, Score, Topic,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Obstacle,
+    Plugin, PreFilter, PreFilterAnswer, Reason, Score, Topic,
 };
 use crate::model::{LabelView, PodShape, PreferredTerm, RequiredTerms};
 
@@ -105,6 +105,10 @@ impl PreFilter for NodeAffinity {
 }
 
 impl Filter for NodeAffinity {
+    fn obstacle(&self, _: &PodShape, _: &Cluster) -> Obstacle {
+        Obstacle::None
+    }
+
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
         if let Some(terms) = &self.added_required {
             let mut rejected = left.clone();

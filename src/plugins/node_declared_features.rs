@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Plugin, PreFilter,
-    PreFilterAnswer, Reason,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Obstacle, Plugin,
+    PreFilter, PreFilterAnswer, Reason,
 };
 use crate::model::{NodeModel, PodShape};
 
@@ -66,6 +66,10 @@ impl PreFilter for NodeDeclaredFeatures {
 }
 
 impl Filter for NodeDeclaredFeatures {
+    fn obstacle(&self, _: &PodShape, _: &Cluster) -> Obstacle {
+        Obstacle::None
+    }
+
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
         let lacking: NodeSet = left
             .iter()

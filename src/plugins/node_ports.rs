@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Plugin, PreFilter,
-    PreFilterAnswer, Reason,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Obstacle, Plugin,
+    PreFilter, PreFilterAnswer, Reason,
 };
 use crate::model::PodShape;
 
@@ -56,6 +56,14 @@ impl PreFilter for NodePorts {
 }
 
 impl Filter for NodePorts {
+    fn obstacle(&self, pod: &PodShape, _: &Cluster) -> Obstacle {
+        if pod.host_ports.is_empty() {
+            Obstacle::None
+        } else {
+            Obstacle::Pods
+        }
+    }
+
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
         let mut taken = NodeSet::new();
         for port in &pod.host_ports {

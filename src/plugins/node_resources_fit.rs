@@ -4,8 +4,8 @@
 use super::resource_score::{ResourceWeight, columns, percent};
 use crate::cluster::{Cluster, NodeId, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, MAX_SCORE, Plugin,
-    Reason, Score, Topic,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, MAX_SCORE, Obstacle,
+    Plugin, Reason, Score, Topic,
 };
 use crate::model::{NodeModel, PodShape, is_extended_resource};
 
@@ -252,6 +252,15 @@ impl Filter for NodeResourcesFit {
                 },
             );
         }
+    }
+
+    fn obstacle(&self, pod: &PodShape, cluster: &Cluster) -> Obstacle {
+        let table = cluster.resources();
+        let asked = wanted(pod).filter(|&(name, amount)| amount > 0 && !self.ignores(name));
+        let asked: Option<Vec<_>> = asked
+            .map(|(name, amount)| Some((table.id(name)?, amount)))
+            .collect();
+        asked.map_or(Obstacle::Pods, Obstacle::Room)
     }
 
     fn room(&self, pod: &PodShape, cluster: &Cluster, nodes: &NodeSet, column: &mut [u32]) -> bool {

@@ -3,8 +3,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Plugin, PreFilter,
-    PreFilterAnswer, Reason,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Obstacle, Plugin,
+    PreFilter, PreFilterAnswer, Reason,
 };
 use crate::model::{PodShape, Taint};
 
@@ -62,6 +62,10 @@ impl PreFilter for NodeUnschedulable {
 }
 
 impl Filter for NodeUnschedulable {
+    fn obstacle(&self, _: &PodShape, _: &Cluster) -> Obstacle {
+        Obstacle::None
+    }
+
     fn filter(&self, _: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
         if left.intersects(cluster.unschedulable()) {
             why.reject(left, cluster.unschedulable(), REASON, Code::Unresolvable);

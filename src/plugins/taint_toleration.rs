@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, NodeSet};
 use crate::framework::{
-    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Plugin,
-    Reason, Score,
+    ClusterEvent, Code, Diagnosis, EventKind, EventSet, Filter, Incoming, Normalize, Obstacle,
+    Plugin, Reason, Score,
 };
 use crate::model::{Effect, PodShape, find_untolerated};
 
@@ -47,6 +47,10 @@ impl Plugin for TaintToleration {
 }
 
 impl Filter for TaintToleration {
+    fn obstacle(&self, _: &PodShape, _: &Cluster) -> Obstacle {
+        Obstacle::None
+    }
+
     fn filter(&self, pod: &PodShape, cluster: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
         let hit = cluster.untolerated_nodes(&pod.tolerations);
         if left.intersects(&hit) {

@@ -37,16 +37,42 @@ impl Budgets {
     pub fn is_empty(&self) -> bool {
         self.by_namespace.is_empty()
     }
+}
 
-    /// The budgets that the eviction of this pod counts against, by name.
-    pub fn of<'a>(
-        &'a self,
-        pod: &'a PodRef,
-        labels: &'a Labels,
-    ) -> impl Iterator<Item = &'a Arc<DisruptionBudget>> {
-        let of_namespace = self.by_namespace.get(&pod.namespace);
-        (of_namespace.into_iter())
-            .flat_map(BTreeMap::values)
-            .filter(move |budget| budget.counts(pod, labels))
+/// What the budgets still allow while victims are counted against them, one after another.
+#[derive(Clone, Debug)]
+pub(super) struct Allowance<'a> {
+    budgets: &'a Budgets,
+    left: BTreeMap<(&'a str, &'a str), i32>,
+}
+
+impl<'a> Allowance<'a> {
+    pub(super) fn new(budgets: &'a Budgets) -> Self {
+        Self {
+            budgets,
+            left: BTreeMap::new(),
+        }
+    }
+
+    /// Counts the eviction of a pod and answers the first budget that does not allow it. As upstream
+    /// those after that one are not charged. Source: `FilterVictimsWithPDBViolation`.
+    pub(super) fn charge(
+        &mut self,
+        pod: &PodRef,
+        labels: &Labels,
+    ) -> Option<&'a Arc<DisruptionBudget>> {
+        let of_namespace = self.budgets.by_namespace.get(&pod.namespace)?;
+        let counting = of_namespace
+            .values()
+            .filter(|budget| budget.counts(pod, labels));
+        for budget in counting {
+            let key = (&*budget.namespace, &*budget.name);
+            let left = self.left.entry(key).or_insert(budget.allowed);
+            *left = left.saturating_sub(1);
+            if *left < 0 {
+                return Some(budget);
+            }
+        }
+        None
     }
 }

@@ -31,7 +31,7 @@ fn cluster(pods: &[(usize, i32, i64)]) -> Cluster {
     cluster
 }
 
-fn verdict(cluster: &mut Cluster, priority: i32, never: bool, cpu: i64) -> Verdict {
+fn verdict(cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
     let profile = default_profile("berth");
     let pod = PlainPod::asking("pod", &[("cpu", cpu)]).compiled("", 1);
     let shape = pod.waiting.unwrap().shape;
@@ -41,14 +41,29 @@ fn verdict(cluster: &mut Cluster, priority: i32, never: bool, cpu: i64) -> Verdi
     let preemptor = Preemptor {
         pod: (&shape).into(),
         priority,
-        never_preempts: never,
         nominated: &Nominations::default(),
+        hash: 0,
+        min_candidates: None,
     };
-    explain(cluster, &profile, preemptor, &evaluation)
+    let surroundings = Surroundings {
+        gangs: &Gangs::default(),
+        budgets: &Budgets::default(),
+    };
+    search(cluster, &profile, surroundings, &preemptor, &evaluation)
 }
 
 fn hopeless(text: &str) -> Verdict {
     Verdict::Hopeless(text.to_owned())
+}
+
+/// The node that is cleared, and the victims by name.
+fn cleared(cluster: &Cluster, verdict: Verdict) -> (usize, Vec<String>) {
+    let Verdict::Candidate(found) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let names = (found.victims.iter())
+        .map(|victim| cluster.placed(*victim).unwrap().reference.name.to_string());
+    (found.node.index(), names.collect())
 }
 
 #[test]
@@ -56,7 +71,8 @@ fn room_that_could_be_made_is_seen_and_not_made() {
     let mut cluster = cluster(&[(0, 9, 3000), (1, 1, 3000), (1, 9, 500), (1, 2, 400)]);
     let ids: Vec<_> = cluster.iter_placed().map(|(id, _)| id).collect();
     let on: Vec<_> = cluster.pods_on(NodeId::new(1)).to_vec();
-    assert_eq!(verdict(&mut cluster, 5, false, 2000), Verdict::Possible);
+    let found = verdict(&mut cluster, 5, 2000);
+    assert_eq!(cleared(&cluster, found), (1, vec!["pod-1".to_owned()]));
     assert!(cluster.iter_placed().map(|(id, _)| id).eq(ids));
     assert_eq!(cluster.pods_on(NodeId::new(1)), on);
     cluster.audit();
@@ -65,25 +81,25 @@ fn room_that_could_be_made_is_seen_and_not_made() {
 #[test]
 fn equals_are_no_victims() {
     let mut cluster = cluster(&[(0, 5, 3000), (1, 5, 3000)]);
-    let text = "preemption: 0/2 nodes are available: \
-                2 No preemption victims found for incoming pod.";
-    assert_eq!(verdict(&mut cluster, 5, false, 2000), hopeless(text));
-    assert_eq!(verdict(&mut cluster, 6, false, 2000), Verdict::Possible);
+    let text = "0/2 nodes are available: 2 No preemption victims found for incoming pod.";
+    assert_eq!(verdict(&mut cluster, 5, 2000), hopeless(text));
+    assert!(matches!(
+        verdict(&mut cluster, 6, 2000),
+        Verdict::Candidate(_)
+    ));
 }
 
 #[test]
 fn all_victims_together_may_be_too_few() {
     let mut cluster = cluster(&[(0, 9, 3000), (0, 1, 500), (1, 9, 3500)]);
-    let text = "preemption: 0/2 nodes are available: 1 Insufficient cpu, \
+    let text = "0/2 nodes are available: 1 Insufficient cpu, \
                 1 No preemption victims found for incoming pod.";
-    assert_eq!(verdict(&mut cluster, 5, false, 2000), hopeless(text));
+    assert_eq!(verdict(&mut cluster, 5, 2000), hopeless(text));
 }
 
 #[test]
-fn who_is_too_large_or_never_preempts_is_told_at_once() {
+fn who_is_too_large_is_told_at_once() {
     let mut cluster = cluster(&[(0, 1, 3000)]);
-    let text = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
-    assert_eq!(verdict(&mut cluster, 5, false, 9000), hopeless(text));
-    let text = "preemption: not eligible due to preemptionPolicy=Never.";
-    assert_eq!(verdict(&mut cluster, 5, true, 9000), hopeless(text));
+    let text = "0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
+    assert_eq!(verdict(&mut cluster, 5, 9000), hopeless(text));
 }

@@ -8,6 +8,25 @@ use crate::cluster::PeerId;
 use crate::framework::PluginSet;
 use crate::model::Time;
 
+/// Whom an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// Those of this priority and below.
+    pub up_to: i32,
+    /// Not those that wait for their own victims to go.
+    pub but_held: bool,
+}
+
+impl Audience {
+    /// Those of this priority and below.
+    pub const fn up_to(priority: i32) -> Self {
+        Self {
+            up_to: priority,
+            but_held: false,
+        }
+    }
+}
+
 /// A pod that waits, or a gang of them; never given twice, and ascending in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodKey(pub u64);
@@ -65,6 +84,8 @@ pub struct QueuedPod {
     pub rejectors: PluginSet,
     /// Whether only the flush brought it back since its last attempt.
     pub flushed: bool,
+    /// Whether it waits for pods to go that were evicted for it.
+    pub(super) held: bool,
     /// The gang that it waits with.
     pub gang: Option<PodKey>,
     /// A member of a gang: whether it listens for it.
@@ -93,6 +114,7 @@ impl QueuedPod {
             first_attempt: None,
             rejectors: PluginSet::default(),
             flushed: false,
+            held: false,
             gang: None,
             listens: false,
             since: None,

@@ -87,7 +87,13 @@ const NODES: Topic = Topic::Kind(EventKind::NodeAdd);
 /// A node comes; the groups that it helps.
 fn node_comes(queue: &mut SchedulingQueue, second: u64, helps: impl FnMut(&WaitGroup) -> bool) {
     let now = Time::from_secs(second);
-    queue.wake(EventKind::NodeAdd, &[NODES], i32::MAX, now, helps);
+    queue.wake(
+        EventKind::NodeAdd,
+        &[NODES],
+        Audience::up_to(i32::MAX),
+        now,
+        helps,
+    );
 }
 
 /// Takes out all there is to try.

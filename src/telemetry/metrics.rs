@@ -20,6 +20,7 @@ use prometheus::{
 mod edge;
 mod gangs;
 mod labels;
+mod preemption;
 mod scheduling;
 
 #[cfg(test)]
@@ -28,9 +29,10 @@ mod tests;
 pub use edge::{BindMetrics, LaneMetrics, LeaderMetrics, WatchMetrics};
 pub use gangs::GangMetrics;
 pub use labels::{
-    AttemptResult, ExtensionPoint, GangResult, Hint, Lane, LaneResult, Queue, Resolution, Status,
-    WatchEvent,
+    AttemptResult, ExtensionPoint, GangResult, Hint, Lane, LaneResult, Preemptor, Queue,
+    Resolution, Status, WatchEvent,
 };
+pub use preemption::PreemptionMetrics;
 pub use scheduling::{
     EventMetrics, PluginMetrics, ProfileMetrics, QueueMetrics, QueueingHintMetrics,
     SchedulingMetrics,
@@ -65,6 +67,15 @@ struct Families {
     unschedulable_pods: IntGaugeVec,
     preemption_attempts: IntCounter,
     preemption_victims: Histogram,
+    group_preemption_attempts: IntCounterVec,
+    group_preemption_victims: Histogram,
+    preemption_disruptions: HistogramVec,
+    preemption_violations: IntCounterVec,
+    preemption_evaluation: HistogramVec,
+    preemption_execution: HistogramVec,
+    preemption_goroutines: HistogramVec,
+    preemption_goroutine_runs: IntCounterVec,
+    preemptions_limited: IntCounter,
     event_handling_duration: HistogramVec,
     queueing_hint_execution_duration: HistogramVec,
     cache_size: IntGaugeVec,
@@ -181,6 +192,54 @@ impl Families {
                 "scheduler_preemption_victims",
                 "Pods evicted by one preemption.",
                 (1.0, 2.0, 7),
+            )?,
+            group_preemption_attempts: define.counters(
+                "scheduler_workload_preemption_attempts_total",
+                "Searches for pods to evict in favour of a gang that fits nowhere.",
+                &["result"],
+            )?,
+            group_preemption_victims: define.histogram(
+                "scheduler_workload_preemption_victims",
+                "Pods evicted by one preemption for a gang.",
+                (1.0, 2.0, 11),
+            )?,
+            preemption_disruptions: define.histograms(
+                "scheduler_preemption_workload_disruptions",
+                "Groups, and single pods of groups, that one preemption evicts pods of.",
+                &["preemptor"],
+                (1.0, 2.0, 11),
+            )?,
+            preemption_violations: define.counters(
+                "scheduler_preemption_pdb_violations_total",
+                "Pods evicted though a PodDisruptionBudget protects them.",
+                &["preemptor"],
+            )?,
+            preemption_evaluation: define.histograms(
+                "scheduler_preemption_evaluation_duration_seconds",
+                "How long it took to find out whom to evict.",
+                &["preemptor", "result"],
+                (0.001, 2.0, 16),
+            )?,
+            preemption_execution: define.histograms(
+                "scheduler_preemption_execution_duration_seconds",
+                "How long it took until the API server had answered all evictions of a preemption.",
+                &["preemptor", "result"],
+                (0.001, 2.0, 16),
+            )?,
+            preemption_goroutines: define.histograms(
+                "scheduler_preemption_goroutines_duration_seconds",
+                "The same, under the name it had first.",
+                &["result"],
+                (0.01, 2.0, 20),
+            )?,
+            preemption_goroutine_runs: define.counters(
+                "scheduler_preemption_goroutines_execution_total",
+                "Preemptions whose evictions the API server has answered.",
+                &["result"],
+            )?,
+            preemptions_limited: define.counter(
+                "berth_preemptions_limited_total",
+                "Preemptors that rest because they have evicted too often without being placed.",
             )?,
             event_handling_duration: define.histograms(
                 "scheduler_event_handling_duration_seconds",

@@ -164,10 +164,16 @@ fn only_groups_that_listen_are_asked() {
         (vec![Topic::AnyKeptOff], vec![]),
     ] {
         let mut asked = Vec::new();
-        queue.wake(EventKind::NodeAdd, &topics, i32::MAX, Time::ZERO, |group| {
-            asked.push(group.class.0);
-            false
-        });
+        queue.wake(
+            EventKind::NodeAdd,
+            &topics,
+            Audience::up_to(i32::MAX),
+            Time::ZERO,
+            |group| {
+                asked.push(group.class.0);
+                false
+            },
+        );
         assert_eq!(asked, listeners, "{topics:?}");
     }
     queue.audit();
@@ -182,7 +188,13 @@ fn an_event_may_be_for_lower_priorities_alone() {
         reject(&mut queue, PodKey(key), set(&[1]), Time::ZERO);
     }
     let now = Time::from_secs(60);
-    queue.wake(EventKind::AssignedPodDelete, &[NODES], 5, now, |_| true);
+    queue.wake(
+        EventKind::AssignedPodDelete,
+        &[NODES],
+        Audience::up_to(5),
+        now,
+        |_| true,
+    );
     assert_eq!(drain(&mut queue, 60), [1, 3]);
     assert_eq!(queue.get(PodKey(2)).unwrap().state, State::Unschedulable);
     queue.audit();

@@ -100,7 +100,7 @@ fn cut_off<T>(result: io::Result<T>) -> bool {
 #[test]
 fn metrics_and_configuration() {
     let server = start(Limits::default());
-    server.shown.metrics.scheduling().preemption_attempt();
+    server.shown.metrics.preemption().limited();
     let (status, head, body) = page(server.address, "/metrics");
     assert_eq!(status, 200);
     assert!(
@@ -108,7 +108,7 @@ fn metrics_and_configuration() {
         "{head}"
     );
     assert!(
-        body.contains("\nscheduler_preemption_attempts_total 1\n"),
+        body.contains("\nberth_preemptions_limited_total 1\n"),
         "{body}"
     );
 

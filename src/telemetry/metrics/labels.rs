@@ -152,6 +152,14 @@ labels! {
         Pending => "Pending",
     }
 
+    /// For whom pods are evicted (label `preemptor`).
+    Preemptor {
+        /// A pod.
+        Pod => "pod",
+        /// A gang.
+        PodGroup => "podgroup",
+    }
+
     /// Where pods wait (label `queue`).
     Queue {
         /// To be tried next.

@@ -69,8 +69,6 @@ pub struct SchedulingMetrics {
     sli_family: HistogramVec,
     attempts: Histogram,
     after_flush: IntCounter,
-    preemption_attempts: IntCounter,
-    preemption_victims: Histogram,
     permit_wait: PerLabel<Status, Histogram>,
     permit_wait_family: HistogramVec,
     nodes: IntGauge,
@@ -90,8 +88,6 @@ impl SchedulingMetrics {
             sli_family: families.pod_scheduling_sli_duration.clone(),
             attempts: families.pod_scheduling_attempts.clone(),
             after_flush: families.pod_scheduled_after_flush.clone(),
-            preemption_attempts: families.preemption_attempts.clone(),
-            preemption_victims: families.preemption_victims.clone(),
             permit_wait: PerLabel::new(),
             permit_wait_family: families.permit_wait_duration.clone(),
             nodes: cache_size("nodes"),
@@ -126,16 +122,6 @@ impl SchedulingMetrics {
     /// A pod was scheduled in an attempt that only the passing of time had caused.
     pub fn scheduled_after_flush(&self) {
         self.after_flush.inc();
-    }
-
-    /// A search for victims began.
-    pub fn preemption_attempt(&self) {
-        self.preemption_attempts.inc();
-    }
-
-    /// A preemption evicts so many pods.
-    pub fn preemption_victims(&self, victims: usize) {
-        self.preemption_victims.observe(victims as f64);
     }
 
     /// A placed pod waited so long for permission, which ended so.

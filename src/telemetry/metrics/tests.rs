@@ -11,8 +11,12 @@ fn everything_counted() -> Metrics {
     scheduling.algorithm(0.1);
     scheduling.sli(1, 0.1);
     scheduling.scheduled_after_flush();
-    scheduling.preemption_attempt();
-    scheduling.preemption_victims(3);
+    let preemption = metrics.preemption();
+    for preemptor in [Preemptor::Pod, Preemptor::PodGroup] {
+        preemption.attempt(preemptor, Status::Success, 0.01);
+        preemption.decided(preemptor, 3, 1, 2);
+        preemption.executed(preemptor, true, 0.01);
+    }
     scheduling.permit_wait(Status::Success, 0.1);
     scheduling.cache_size(5, 7, 1);
     scheduling.cycle_panicked();

@@ -95,7 +95,8 @@ fn preemption_counts_nominated_pods_as_well() {
         &[victim],
         &[ranking(5, cpu(2000))],
         pod,
-        "0/1 nodes are available: 1 Insufficient cpu.",
+        "0/1 nodes are available: 1 Insufficient cpu. \
+         preemption: found a potential placement for pod on node a, preempting 1 victims",
     );
 }
 
