@@ -182,6 +182,7 @@ impl Engine {
         if self.synced {
             self.queue.tick(now);
             self.expire_permits(now);
+            self.tell_ambiguous();
             for _ in 0..budget {
                 let Some(key) = self.queue.pop(now) else {
                     break;

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct GangBook {
     pub(super) table: Gangs,
     pages: HashMap<GangId, Page>,
+    /// Pods that name several groups and were not told yet which one counts.
+    ambiguous: BTreeSet<PodKey>,
     /// When which gang is to be told of.
     due: BTreeSet<(Time, GangId)>,
     /// Gangs that wait for a node in the right domain.
@@ -231,6 +233,9 @@ impl Engine {
         let Some((id, unit)) = self.enlist(uid, membership, member, now) else {
             return;
         };
+        if !membership.ignored.is_empty() {
+            self.gangs.ambiguous.insert(key);
+        }
         if let Some(class) = self.pods.get(&key).map(|pod| pod.class) {
             (self.queue).add_member(key, priority, class, unit, (held_by, now));
         }
@@ -249,8 +254,14 @@ impl Engine {
         let Some(pod) = self.pods.get_mut(&key) else {
             return false;
         };
-        let was_member = pod.membership.is_some();
-        pod.membership = membership.as_ref().map(|(named, _)| named.clone());
+        let named = membership.as_ref().map(|(named, _)| named.clone());
+        let before = std::mem::replace(&mut pod.membership, named);
+        let was_member = before.is_some();
+        let contradiction = |named: Option<&Membership>| named.and_then(Membership::contradiction);
+        let now_said = contradiction(pod.membership.as_ref());
+        if now_said.is_some() && now_said != contradiction(before.as_ref()) {
+            self.gangs.ambiguous.insert(key);
+        }
         let (gated, binding) = (pod.info.gated, pod.binding.is_some());
         let (uid, class, priority) = (pod.reference.uid.clone(), pod.class, pod.priority);
         let queued = self.queue.get(key).filter(|_| gated);
