@@ -126,6 +126,24 @@ impl Gang {
         self.met
     }
 
+    /// Whether members that are placed may be bound with the gang as it is now. So many of those
+    /// that count as placed are not bound yet and could still be left out.
+    pub fn may_bind(&self, held: usize) -> bool {
+        let live = self.counts.live();
+        let runs = if self.reference.dialect.has_object() {
+            self.met
+        } else {
+            live > held
+        };
+        let enough = |min: u32| live >= min as usize;
+        let mut roles = self.roles().iter();
+        let of_roles = roles.all(|(role, asked)| self.counts.live_in(role) >= *asked as usize);
+        self.is_valid()
+            && self
+                .min()
+                .is_some_and(|min| runs || (enough(min) && of_roles))
+    }
+
     /// How many more members must be placed together, at least 1, and of which roles.
     pub fn need(&self) -> Need {
         if self.satisfied() {

@@ -53,6 +53,8 @@ struct Page {
     rejectors: PluginSet,
     /// Why it was not placed the last time.
     refusal: Option<Arc<str>>,
+    /// Members that are placed and wait for permission.
+    held: BTreeSet<PodKey>,
     /// The status that was told last, and the uid of the object that was told.
     told: Option<(Box<str>, GroupStatus)>,
     due: Option<Time>,
@@ -92,6 +94,11 @@ impl GangBook {
             page.due = None;
         }
         Some(id)
+    }
+
+    /// The members of a gang that are placed and wait for permission.
+    pub(super) fn held(&mut self, id: GangId) -> &mut BTreeSet<PodKey> {
+        &mut self.page(id).held
     }
 
     /// Forgets a gang of which nothing is left.
@@ -251,6 +258,11 @@ impl Engine {
         changed: bool,
         now: Time,
     ) -> bool {
+        self.leave_held_gang(
+            key,
+            membership.as_ref().map(|(named, _)| &*named.group),
+            now,
+        );
         let Some(pod) = self.pods.get_mut(&key) else {
             return false;
         };
@@ -262,7 +274,8 @@ impl Engine {
         if now_said.is_some() && now_said != contradiction(before.as_ref()) {
             self.gangs.ambiguous.insert(key);
         }
-        let (gated, binding) = (pod.info.gated, pod.binding.is_some());
+        let binding = pod.binding.is_some() || pod.permission.is_some();
+        let gated = pod.info.gated;
         let (uid, class, priority) = (pod.reference.uid.clone(), pod.class, pod.priority);
         let queued = self.queue.get(key).filter(|_| gated);
         let held_by = queued.map_or_else(PluginSet::default, |queued| queued.rejectors);
@@ -347,6 +360,7 @@ impl Engine {
 
     /// Something about the gang has changed: whether it may be tried, and what is to be told of it.
     pub(super) fn gang_changed(&mut self, id: GangId, news: News, now: Time) {
+        self.review_permissions(id, now);
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };

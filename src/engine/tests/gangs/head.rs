@@ -99,3 +99,48 @@ fn a_gang_that_can_never_fit_stops_nobody() {
     scene.settle();
     assert!(scene.node_of("small").is_some());
 }
+
+/// A gang that has waited for long enough to be served first, on one node with 8 GPUs, and a small
+/// pod that could go there.
+#[track_caller]
+fn passes(expected: bool, submit: impl Fn(&mut Scene)) {
+    let mut scene = with_patience(Some(0), 1);
+    submit(&mut scene);
+    scene.settle();
+    scene.wait(10);
+    scene.settle();
+    assert_eq!(scene.bound("g"), 0);
+    scene.pod("", "small", 1);
+    scene.settle();
+    assert_eq!(scene.node_of("small").is_some(), expected);
+}
+
+#[test]
+fn only_what_may_fit_when_others_end_is_served_first() {
+    let filled = |scene: &mut Scene| {
+        scene.pod("", "filler", 2);
+        scene.settle();
+    };
+    passes(false, |scene| {
+        filled(scene);
+        scene.gang("g", 2, 3, 4);
+    });
+    // Three of four must run, for which the cluster is too small.
+    passes(true, |scene| scene.gang("g", 3, 4, 4));
+    // Too few are left when those are left out that are too large.
+    passes(true, |scene| {
+        scene.gang("g", 2, 2, 9);
+        scene.pod("g", "g-2", 1);
+    });
+    passes(false, |scene| {
+        filled(scene);
+        scene.gang("g", 2, 2, 4);
+        scene.pod("g", "g-2", 9);
+    });
+    // Nobody who ends gives the node another label.
+    passes(true, |scene| {
+        scene.group("g", 1);
+        let spec = json!({"nodeSelector": {"rack": "none"}});
+        scene.pod_with("g", "g-0", 1, json!({}), spec);
+    });
+}
