@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::gang::GangId;
+use crate::gang::{GangId, Readiness};
 use crate::model::{GroupRef, PodShape, Time};
 use crate::queue::PodKey;
 
@@ -53,7 +53,8 @@ impl Engine {
         let waits = |(id, page): (&GangId, &super::Page)| {
             let since = page.since?;
             let gang = self.gangs.table.get(*id)?;
-            if page.refusal.is_none() || page.hopeless || now < since + self.patience_with(*id)? {
+            let could = page.refusal.is_some() && gang.readiness() == Readiness::Ready;
+            if !could || page.hopeless || now < since + self.patience_with(*id)? {
                 return None;
             }
             let priority = gang.counts().priorities().next_back()?;

@@ -100,6 +100,26 @@ fn a_gang_that_can_never_fit_stops_nobody() {
     assert!(scene.node_of("small").is_some());
 }
 
+#[test]
+fn a_gang_that_may_not_be_tried_any_more_stops_nobody() {
+    let lost = |scene: &mut Scene| scene.delete("large-1");
+    let ungrouped = |scene: &mut Scene| scene.group_gone("large");
+    let changes: [&dyn Fn(&mut Scene); 2] = [&lost, &ungrouped];
+    for change in changes {
+        let mut scene = with_patience(Some(0), 1);
+        scene.pod("", "filler", 2);
+        scene.settle();
+        scene.gang("large", 2, 2, 4);
+        scene.settle();
+        scene.pod("", "small", 1);
+        scene.settle();
+        assert_eq!(scene.node_of("small"), None);
+        change(&mut scene);
+        scene.settle();
+        assert!(scene.node_of("small").is_some());
+    }
+}
+
 /// A gang that has waited for long enough to be served first, on one node with 8 GPUs, and a small
 /// pod that could go there.
 #[track_caller]
