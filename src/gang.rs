@@ -135,13 +135,15 @@ impl Gang {
         } else {
             live > held
         };
-        let enough = |min: u32| live >= min as usize;
+        self.is_valid() && self.min().is_some() && (runs || self.is_whole())
+    }
+
+    /// Whether as many members as must run together are bound or about to be, of every role.
+    pub fn is_whole(&self) -> bool {
+        let min = self.min().unwrap_or(1) as usize;
         let mut roles = self.roles().iter();
-        let of_roles = roles.all(|(role, asked)| self.counts.live_in(role) >= *asked as usize);
-        self.is_valid()
-            && self
-                .min()
-                .is_some_and(|min| runs || (enough(min) && of_roles))
+        self.counts.live() >= min
+            && roles.all(|(role, asked)| self.counts.live_in(role) >= *asked as usize)
     }
 
     /// How many more members must be placed together, at least 1, and of which roles.

@@ -120,6 +120,41 @@ fn a_gang_that_may_not_be_tried_any_more_stops_nobody() {
     }
 }
 
+#[test]
+fn a_gang_that_runs_keeps_nothing_for_its_further_pods() {
+    let mut scene = with_patience(Some(0), 1);
+    scene.gang("large", 1, 2, 6);
+    scene.settle();
+    scene.wait(10);
+    scene.settle();
+    assert_eq!(scene.bound("large"), 1);
+    scene.pod("", "small", 1);
+    scene.settle();
+    assert!(scene.node_of("small").is_some());
+}
+
+#[test]
+fn only_what_the_gang_asks_for_now_is_kept_for_it() {
+    let mut scene = with_patience(Some(0), 1);
+    let wide = json!({"containers": [{"name": "main", "resources": {"requests": {"cpu": "40"}}}]});
+    scene.pod_with("", "filler", 0, json!({}), wide.clone());
+    scene.pod("", "user", 1);
+    scene.settle();
+    scene.group("large", 1);
+    scene.pod_with("large", "large-0", 0, json!({}), wide);
+    scene.settle();
+    scene.pod("", "small", 0);
+    scene.settle();
+    // Without devices everything is kept for it.
+    assert_eq!(scene.node_of("small"), None);
+    scene.pod("large", "large-1", 8);
+    scene.settle();
+    assert!(scene.node_of("small").is_some());
+    scene.pod("", "device", 1);
+    scene.settle();
+    assert_eq!(scene.node_of("device"), None);
+}
+
 /// A gang that has waited for long enough to be served first, on one node with 8 GPUs, and a small
 /// pod that could go there.
 #[track_caller]
