@@ -97,8 +97,19 @@ impl GangBook {
     }
 
     /// The members of a gang that are placed and wait for permission.
-    pub(super) fn held(&mut self, id: GangId) -> &mut BTreeSet<PodKey> {
-        &mut self.page(id).held
+    pub(super) fn held(&self, id: GangId) -> BTreeSet<PodKey> {
+        let page = self.pages.get(&id);
+        page.map_or_else(BTreeSet::new, |page| page.held.clone())
+    }
+
+    /// A member of a gang begins to wait for permission, or does so no longer.
+    pub(super) fn set_held(&mut self, id: GangId, key: PodKey, holds: bool) {
+        let held = &mut self.page(id).held;
+        if holds {
+            held.insert(key);
+        } else {
+            held.remove(&key);
+        }
     }
 
     /// Forgets a gang of which nothing is left.

@@ -98,7 +98,7 @@ impl Engine {
             self.permit_limits.insert((*time, key));
         }
         if let Some(gang) = self.gang_of(key) {
-            self.gangs.held(gang).insert(key);
+            self.gangs.set_held(gang, key, true);
         }
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.permission = Some(Permission {
@@ -138,7 +138,7 @@ impl Engine {
             return;
         };
         if let Some(gang) = self.gang_of(key) {
-            self.gangs.held(gang).remove(&key);
+            self.gangs.set_held(gang, key, false);
         }
         let waited = (self.stopwatch)() - held.asked;
         self.metrics.permit_wait(Status::Success, waited);
@@ -148,7 +148,7 @@ impl Engine {
     /// Something has changed about a gang: the binds of its members leave once every one that was
     /// placed may, and all give their room back if the gang may not be bound as it is now.
     pub(super) fn review_permissions(&mut self, gang: GangId, now: Time) {
-        let held = self.gangs.held(gang).clone();
+        let held = self.gangs.held(gang);
         if held.is_empty() {
             return;
         }
@@ -163,8 +163,8 @@ impl Engine {
         }
     }
 
-    fn may_bind(&mut self, id: GangId) -> bool {
-        let held = self.gangs.held(id).clone();
+    fn may_bind(&self, id: GangId) -> bool {
+        let held = self.gangs.held(id);
         let Some(gang) = self.gangs.table.get(id) else {
             return false;
         };
@@ -176,7 +176,7 @@ impl Engine {
         gang.may_bind(held.iter().filter(counts).count())
     }
 
-    fn gang_of(&self, key: PodKey) -> Option<GangId> {
+    pub(super) fn gang_of(&self, key: PodKey) -> Option<GangId> {
         self.gangs
             .table
             .of_member(&self.pods.get(&key)?.reference.uid)
@@ -218,7 +218,7 @@ impl Engine {
             && !self.may_bind(gang)
         {
             // Without it the gang is too small, and then nobody goes.
-            let others = self.gangs.held(gang).clone();
+            let others = self.gangs.held(gang);
             let text = format!("pod group is unschedulable, a member was refused: {reason}");
             self.take_all_back(others, &text, now);
         }
@@ -251,7 +251,7 @@ impl Engine {
     pub(super) fn end_permission(&mut self, key: PodKey, now: Time) -> Option<Permission> {
         let held = self.pods.get_mut(&key)?.permission.take()?;
         if let Some(gang) = self.gang_of(key) {
-            self.gangs.held(gang).remove(&key);
+            self.gangs.set_held(gang, key, false);
         }
         self.unreserve(key, held.node);
         self.forget(held.placed, now);

@@ -231,7 +231,7 @@ fn members_of_a_gang_wait_for_each_other() {
 /// Three members of which the first two wait for permission, and what becomes of the rest when one
 /// of the two leaves in this way and the other is allowed.
 #[track_caller]
-fn leave(min: i64, leave: impl Fn(&mut Scene), expected: &[&str]) {
+fn leave(min: i64, leave: impl Fn(&mut Scene), expected: &[&str]) -> Setting {
     let mut setting = Setting::new(&[("One", 60)]);
     setting.scene.group("g", min);
     for pod in ["g-slow-0", "g-slow-1", "g-2"] {
@@ -245,7 +245,8 @@ fn leave(min: i64, leave: impl Fn(&mut Scene), expected: &[&str]) {
         .filter(|pod| setting.is_bound(pod))
         .collect();
     assert_eq!(bound, expected, "min {min}");
-    assert_eq!(setting.booked(), [expected.len() as i64]);
+    assert_eq!(setting.booked(), [setting.scene.binds as i64]);
+    setting
 }
 
 #[test]
@@ -264,6 +265,13 @@ fn a_gang_waits_for_permission_only_of_its_members() {
     };
     leave(2, other, &["g-slow-1", "g-2"]);
     leave(3, other, &[]);
+    let bound = |scene: &mut Scene| {
+        scene.edit("g-slow-0", |pod| pod["spec"]["nodeName"] = json!("a"));
+    };
+    let mut setting = leave(3, bound, &["g-slow-0", "g-slow-1", "g-2"]);
+    assert_eq!(setting.scene.binds, 2);
+    setting.say("g-slow-0", "One", None);
+    assert_eq!(setting.scene.binds, 2);
     // It may not be placed as it is now.
     leave(2, |scene| scene.group_gone("g"), &[]);
     leave(2, |scene| scene.group("g", 4), &[]);
