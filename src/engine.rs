@@ -197,6 +197,7 @@ impl Engine {
             self.queue.tick(now);
             self.expire_permits(now);
             self.allow_preemptors(now);
+            self.tell_ambiguous();
             for _ in 0..budget {
                 let Some(key) = self.queue.pop(now) else {
                     break;

@@ -126,6 +126,26 @@ impl Gang {
         self.met
     }
 
+    /// Whether members that are placed may be bound with the gang as it is now. So many of those
+    /// that count as placed are not bound yet and could still be left out.
+    pub fn may_bind(&self, held: usize) -> bool {
+        let live = self.counts.live();
+        let runs = if self.reference.dialect.has_object() {
+            self.met
+        } else {
+            live > held
+        };
+        self.is_valid() && self.min().is_some() && (runs || self.is_whole())
+    }
+
+    /// Whether as many members as must run together are bound or about to be, of every role.
+    pub fn is_whole(&self) -> bool {
+        let min = self.min().unwrap_or(1) as usize;
+        let mut roles = self.roles().iter();
+        self.counts.live() >= min
+            && roles.all(|(role, asked)| self.counts.live_in(role) >= *asked as usize)
+    }
+
     /// How many more members must be placed together, at least 1, and of which roles.
     pub fn need(&self) -> Need {
         if self.satisfied() {

@@ -431,7 +431,8 @@ impl Engine {
 
     /// Forgets a pod that waits.
     pub(super) fn drop_waiting(&mut self, key: PodKey, now: Time) -> Option<Waiting> {
-        self.end_permission(key, now);
+        let gang = self.gang_of(key);
+        let held = self.end_permission(key, now).is_some();
         self.preemptions.forget(key);
         self.unmark(key);
         self.queue.remove(key);
@@ -441,6 +442,9 @@ impl Engine {
         self.classes.leave(pod.class);
         self.cluster.dismiss(pod.peers);
         self.discharge_waiting(key, &pod.reference.uid, now);
+        if let Some(gang) = gang.filter(|_| held) {
+            self.review_permissions(gang, now);
+        }
         Some(pod)
     }
 }

@@ -179,6 +179,8 @@ pub enum EventKind {
     GangOverdue,
     /// About a gang: fewer members than must run together are bound. Warning, action Scheduling.
     GangDegraded,
+    /// About a pod: it names several groups, of which one counts. Warning, action Scheduling.
+    AmbiguousPodGroup,
 }
 
 /// An event about a pod or a group.

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct GangBook {
     pub(super) table: Gangs,
     pages: HashMap<GangId, Page>,
+    /// Pods that name several groups and were not told yet which one counts.
+    ambiguous: BTreeSet<PodKey>,
     /// When which gang is to be told of.
     due: BTreeSet<(Time, GangId)>,
     /// Gangs that wait for a node in the right domain.
@@ -51,6 +53,8 @@ struct Page {
     rejectors: PluginSet,
     /// Why it was not placed the last time.
     refusal: Option<Arc<str>>,
+    /// Members that are placed and wait for permission.
+    held: BTreeSet<PodKey>,
     /// The status that was told last, and the uid of the object that was told.
     told: Option<(Box<str>, GroupStatus)>,
     due: Option<Time>,
@@ -90,6 +94,22 @@ impl GangBook {
             page.due = None;
         }
         Some(id)
+    }
+
+    /// The members of a gang that are placed and wait for permission.
+    pub(super) fn held(&self, id: GangId) -> BTreeSet<PodKey> {
+        let page = self.pages.get(&id);
+        page.map_or_else(BTreeSet::new, |page| page.held.clone())
+    }
+
+    /// A member of a gang begins to wait for permission, or does so no longer.
+    pub(super) fn set_held(&mut self, id: GangId, key: PodKey, holds: bool) {
+        let held = &mut self.page(id).held;
+        if holds {
+            held.insert(key);
+        } else {
+            held.remove(&key);
+        }
     }
 
     /// Forgets a gang of which nothing is left.
@@ -231,6 +251,9 @@ impl Engine {
         let Some((id, unit)) = self.enlist(uid, membership, member, now) else {
             return;
         };
+        if !membership.ignored.is_empty() {
+            self.gangs.ambiguous.insert(key);
+        }
         if let Some(class) = self.pods.get(&key).map(|pod| pod.class) {
             (self.queue).add_member(key, priority, class, unit, (held_by, now));
         }
@@ -246,12 +269,24 @@ impl Engine {
         changed: bool,
         now: Time,
     ) -> bool {
+        self.leave_held_gang(
+            key,
+            membership.as_ref().map(|(named, _)| &*named.group),
+            now,
+        );
         let Some(pod) = self.pods.get_mut(&key) else {
             return false;
         };
-        let was_member = pod.membership.is_some();
-        pod.membership = membership.as_ref().map(|(named, _)| named.clone());
-        let (gated, binding) = (pod.info.gated, pod.binding.is_some());
+        let named = membership.as_ref().map(|(named, _)| named.clone());
+        let before = std::mem::replace(&mut pod.membership, named);
+        let was_member = before.is_some();
+        let contradiction = |named: Option<&Membership>| named.and_then(Membership::contradiction);
+        let now_said = contradiction(pod.membership.as_ref());
+        if now_said.is_some() && now_said != contradiction(before.as_ref()) {
+            self.gangs.ambiguous.insert(key);
+        }
+        let binding = pod.binding.is_some() || pod.permission.is_some();
+        let gated = pod.info.gated;
         let (uid, class, priority) = (pod.reference.uid.clone(), pod.class, pod.priority);
         let queued = self.queue.get(key).filter(|_| gated);
         let held_by = queued.map_or_else(PluginSet::default, |queued| queued.rejectors);
@@ -336,6 +371,7 @@ impl Engine {
 
     /// Something about the gang has changed: whether it may be tried, and what is to be told of it.
     pub(super) fn gang_changed(&mut self, id: GangId, news: News, now: Time) {
+        self.review_permissions(id, now);
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };

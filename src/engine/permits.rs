@@ -1,6 +1,7 @@
 //! Pods that are placed and wait for permission: they take their room meanwhile. Members of a gang
 //! wait for each other as well, so that their binds leave together.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::failure::Failure;
@@ -9,7 +10,8 @@ use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{
     MAX_PERMIT_WAIT, PermitWait, PluginIndex, PluginSet, ReasonCounts, Verdict,
 };
-use crate::gang::{GangId, Place};
+use crate::gang::{GangId, Member, Place};
+use crate::model::GroupRef;
 use crate::queue::PodKey;
 use crate::telemetry::metrics::Status;
 
@@ -48,7 +50,7 @@ impl Engine {
         let (plugin, _, _) = permission.plugins.remove(place);
         match &verdict.refusal {
             Some(reason) => self.not_permitted(key, plugin, reason, now),
-            None => self.permitted(key),
+            None => self.permitted(key, now),
         }
     }
 
@@ -95,6 +97,9 @@ impl Engine {
         for (_, _, time) in &plugins {
             self.permit_limits.insert((*time, key));
         }
+        if let Some(gang) = self.gang_of(key) {
+            self.gangs.set_held(gang, key, true);
+        }
         if let Some(pod) = self.pods.get_mut(&key) {
             pod.permission = Some(Permission {
                 placed,
@@ -108,22 +113,20 @@ impl Engine {
 
     /// One more plugin has agreed. When none is left the bind leaves, and that of a gang's member
     /// when none is left for any of them.
-    fn permitted(&mut self, key: PodKey) {
+    fn permitted(&mut self, key: PodKey, now: Time) {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
         match self.gangs.table.of_member(&pod.reference.uid) {
-            Some(gang) => self.release_gang(gang),
-            None => {
-                if pod
-                    .permission
-                    .as_ref()
-                    .is_some_and(|held| held.plugins.is_empty())
-                {
-                    self.bind_permitted(key);
-                }
-            }
+            Some(gang) => self.review_permissions(gang, now),
+            None if self.is_permitted(key) => self.bind_permitted(key),
+            None => {}
         }
+    }
+
+    fn is_permitted(&self, key: PodKey) -> bool {
+        let permission = self.pods.get(&key).and_then(|pod| pod.permission.as_ref());
+        permission.is_some_and(|held| held.plugins.is_empty())
     }
 
     fn bind_permitted(&mut self, key: PodKey) {
@@ -134,46 +137,69 @@ impl Engine {
         else {
             return;
         };
+        if let Some(gang) = self.gang_of(key) {
+            self.gangs.set_held(gang, key, false);
+        }
         let waited = (self.stopwatch)() - held.asked;
         self.metrics.permit_wait(Status::Success, waited);
         self.send_bind(key, held.node, held.placed, held.started);
     }
 
-    /// The binds of a gang leave once every member that was placed may.
-    pub(super) fn release_gang(&mut self, gang: GangId) {
-        let waiting = self.waiting_for_permission(gang);
-        let agreed = |key: &PodKey| {
-            let permission = self.pods.get(key).and_then(|pod| pod.permission.as_ref());
-            permission.is_some_and(|held| held.plugins.is_empty())
-        };
-        if waiting.iter().all(agreed) {
-            for key in waiting {
+    /// Something has changed about a gang: the binds of its members leave once every one that was
+    /// placed may, and all give their room back if the gang may not be bound as it is now.
+    pub(super) fn review_permissions(&mut self, gang: GangId, now: Time) {
+        let held = self.gangs.held(gang);
+        if held.is_empty() {
+            return;
+        }
+        if !self.may_bind(gang) {
+            let text =
+                "pod group is unschedulable, it is not as it was when its members were placed";
+            self.take_all_back(held, text, now);
+        } else if held.iter().all(|key| self.is_permitted(*key)) {
+            for key in held {
                 self.bind_permitted(key);
             }
         }
     }
 
-    fn waiting_for_permission(&self, gang: GangId) -> Vec<PodKey> {
-        let members = (self.gangs.table.get(gang))
-            .into_iter()
-            .flat_map(|gang| gang.members());
-        let placed = members.filter_map(|(_, member)| match member.place {
-            Place::Binding(key) => Some(key),
-            _ => None,
-        });
-        let waits = |key: &PodKey| {
-            self.pods
-                .get(key)
-                .is_some_and(|pod| pod.permission.is_some())
+    fn may_bind(&self, id: GangId) -> bool {
+        let held = self.gangs.held(id);
+        let Some(gang) = self.gangs.table.get(id) else {
+            return false;
         };
-        placed.filter(waits).collect()
+        let counts = |key: &&PodKey| {
+            let pod = self.pods.get(key);
+            let member = pod.and_then(|pod| gang.member(&pod.reference.uid));
+            member.is_some_and(Member::is_live)
+        };
+        gang.may_bind(held.iter().filter(counts).count())
+    }
+
+    pub(super) fn gang_of(&self, key: PodKey) -> Option<GangId> {
+        self.gangs
+            .table
+            .of_member(&self.pods.get(&key)?.reference.uid)
+    }
+
+    /// A pod that is placed may wait for permission no longer if it is of another group now, since it
+    /// was placed with the pods of the old one. Neither does a gang wait for one that is on its way
+    /// out.
+    pub(super) fn leave_held_gang(&mut self, key: PodKey, group: Option<&GroupRef>, now: Time) {
+        let held = self.gang_of(key).and_then(|id| self.gangs.table.get(id));
+        let before = held.map(|gang| &*gang.reference);
+        let terminating = self.pods.get(&key).is_some_and(|pod| pod.terminating);
+        let leaves = before != group || (terminating && before.is_some());
+        if leaves && self.end_permission(key, now).is_some() {
+            self.queue.return_member(key);
+        }
     }
 
     fn not_permitted(&mut self, key: PodKey, plugin: PluginIndex, reason: &str, now: Time) {
         let Some(pod) = self.pods.get(&key) else {
             return;
         };
-        let gang = self.gangs.table.of_member(&pod.reference.uid);
+        let uid = pod.reference.uid.clone();
         self.metrics
             .permit_wait(Status::Unschedulable, self.waited(key));
         let mut counts = ReasonCounts::default();
@@ -185,25 +211,18 @@ impl Engine {
             nomination: Nomination::Clear,
             ..Failure::rejected(format!("0/1 nodes are available: {reasons}."), plugins)
         };
-        self.take_back(key, failure, now);
-        let Some(gang) = gang else {
+        let Some(held) = self.end_permission(key, now) else {
             return;
         };
-        // Without it the gang may be too small, and then nobody goes.
-        let too_small = (self.gangs.table.get(gang)).is_some_and(|gang| {
-            !gang.was_met() && gang.counts().live() < gang.min().unwrap_or(1) as usize
-        });
-        if !too_small {
-            self.release_gang(gang);
-            return;
-        }
-        for other in self.waiting_for_permission(gang) {
-            self.metrics
-                .permit_wait(Status::Unschedulable, self.waited(other));
+        if let Some(gang) = self.gangs.table.relocate(&uid, Place::Waiting(key))
+            && !self.may_bind(gang)
+        {
+            // Without it the gang is too small, and then nobody goes.
+            let others = self.gangs.held(gang);
             let text = format!("pod group is unschedulable, a member was refused: {reason}");
-            let failure = Failure::rejected(text, PluginSet::default());
-            self.take_back(other, failure, now);
+            self.take_all_back(others, &text, now);
         }
+        self.failed(key, now, held.started, failure);
     }
 
     fn waited(&self, key: PodKey) -> f64 {
@@ -211,23 +230,39 @@ impl Engine {
         permission.map_or(0.0, |held| (self.stopwatch)() - held.asked)
     }
 
-    /// The pod is not permitted any more, whatever the plugins say.
-    pub(super) fn refuse_permission(&mut self, key: PodKey, failure: Failure, now: Time) {
+    /// A pod that waits for permission is preempted: it gives its room back and tries again. Upstream:
+    /// `WaitingPod.Preempt`.
+    pub(super) fn preempt_waiting(&mut self, key: PodKey, now: Time) {
         self.metrics.permit_wait(Status::Error, self.waited(key));
-        self.take_back(key, failure, now);
+        if let Some(held) = self.end_permission(key, now) {
+            let failure = Failure::error("waiting on permit for pod: preempted".to_owned());
+            self.failed(key, now, held.started, failure);
+        }
     }
 
-    /// A placed pod gives its room back and is refused.
-    fn take_back(&mut self, key: PodKey, failure: Failure, now: Time) {
-        let Some(held) = self.end_permission(key, now) else {
-            return;
-        };
-        self.failed(key, now, held.started, failure);
+    /// Placed members of a gang give their room back and are refused.
+    fn take_all_back(&mut self, keys: BTreeSet<PodKey>, text: &str, now: Time) {
+        // All first: what is said of one of them is news about the gang, by which the rest is judged.
+        let mut ended = Vec::new();
+        for key in keys {
+            let waited = self.waited(key);
+            if let Some(held) = self.end_permission(key, now) {
+                self.metrics.permit_wait(Status::Unschedulable, waited);
+                ended.push((key, held.started));
+            }
+        }
+        for (key, started) in ended {
+            let failure = Failure::rejected(text.to_owned(), PluginSet::default());
+            self.failed(key, now, started, failure);
+        }
     }
 
     /// The pod waits for permission no longer and takes no room.
     pub(super) fn end_permission(&mut self, key: PodKey, now: Time) -> Option<Permission> {
         let held = self.pods.get_mut(&key)?.permission.take()?;
+        if let Some(gang) = self.gang_of(key) {
+            self.gangs.set_held(gang, key, false);
+        }
         self.unreserve(key, held.node);
         self.forget(held.placed, now);
         Some(held)

@@ -5,7 +5,6 @@ mod waves;
 
 use std::sync::Arc;
 
-use super::failure::Failure;
 use super::{
     Action, Awaited, EffectId, Engine, EventKind, Evict, Nomination, ObjectEvent, Outcome,
     StatusPatch,
@@ -285,11 +284,7 @@ impl Engine {
         self.preemptions.begin(key, waits_for, now);
         self.queue.hold(key, !nothing_to_wait_for);
         for held in in_memory {
-            self.refuse_permission(
-                held,
-                Failure::error("waiting on permit for pod: preempted".to_owned()),
-                now,
-            );
+            self.preempt_waiting(held, now);
         }
         if nothing_to_wait_for {
             self.queue.wake_now(

@@ -96,6 +96,11 @@ impl Gang {
         Readiness::Ready
     }
 
+    /// Whether it can be read and its members agree with each other.
+    pub(super) fn is_valid(&self) -> bool {
+        self.unreadable.is_none() && self.invalid().is_none()
+    }
+
     fn invalid(&self) -> Option<Invalid> {
         let mut names = self.counts().scheduler_names();
         if let (Some(one), Some(other)) = (names.next(), names.next()) {

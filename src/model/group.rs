@@ -93,8 +93,8 @@ pub struct Membership {
     pub min: Option<u32>,
     /// Where the gang must or should be together, in the dialects that have no object.
     pub topology: GangTopology,
-    /// Whether the pod names several groups; the first in the order of [`Dialect`] counts.
-    pub ambiguous: bool,
+    /// Other groups that the pod names as well: the first in the order of [`Dialect`] counts.
+    pub ignored: Box<[GroupRef]>,
 }
 
 /// In one value of which node labels a gang is placed.
@@ -158,21 +158,38 @@ impl Membership {
         let mut named = (named.into_iter())
             .filter_map(|(dialect, name)| Some((dialect, name.filter(|name| !name.is_empty())?)));
         let (dialect, name) = named.next()?;
+        let reference = |dialect, name: &str| GroupRef {
+            dialect,
+            namespace: meta.namespace.clone(),
+            name: name.into(),
+        };
+        let others = named.filter(|(_, other)| *other != name);
         let min = match dialect {
             Dialect::Koordinator => annotated(annotation::KOORDINATOR_MIN),
             Dialect::Lightweight => label(LIGHTWEIGHT_MIN),
             _ => None,
         };
         Some(Self {
-            group: Arc::new(GroupRef {
-                dialect,
-                namespace: meta.namespace.clone(),
-                name: name.into(),
-            }),
+            group: Arc::new(reference(dialect, name)),
             role: annotated(annotation::VOLCANO_ROLE).map(Box::from),
             min: min.and_then(|text| text.trim().parse().ok()),
             topology: GangTopology::compile(meta),
-            ambiguous: named.any(|(_, other)| other != name),
+            ignored: others.map(|(api, other)| reference(api, other)).collect(),
+        })
+    }
+}
+
+impl Membership {
+    /// What is told of a pod that names several groups: which one counts and which do not.
+    pub fn contradiction(&self) -> Option<String> {
+        let named = |group: &GroupRef| format!("{group} of {}", group.dialect.name());
+        let ignored: Vec<String> = self.ignored.iter().map(named).collect();
+        (!ignored.is_empty()).then(|| {
+            let counts = named(&self.group);
+            format!(
+                "the pod names several groups: it belongs to {counts}, and not to {}",
+                ignored.join(", ")
+            )
         })
     }
 }

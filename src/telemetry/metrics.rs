@@ -88,6 +88,7 @@ struct Families {
     gang_partial_binds: IntCounter,
     gang_repairs: IntCounter,
     gang_overdue: IntCounter,
+    gang_ambiguous: IntCounter,
 
     lane_queued: IntGaugeVec,
     lane_requests: IntCounterVec,
@@ -305,6 +306,10 @@ impl Families {
             gang_overdue: define.counter(
                 "berth_gang_overdue_total",
                 "Gangs that waited for longer than their timeout.",
+            )?,
+            gang_ambiguous: define.counter(
+                "berth_gang_ambiguous_pods_total",
+                "Pods that named several groups, of which the first counted.",
             )?,
             lane_queued: define.gauges(
                 "berth_lane_queued",

@@ -150,7 +150,9 @@ impl Engine {
         let waited = page.since.map_or(Duration::ZERO, |since| now.since(since));
         self.gang_metrics
             .placed(plan.placed.len(), waited.as_secs_f64());
-        let held = plan.placed.iter().any(|placed| !placed.waits.is_empty());
+        // Who comes later waits with those who have a place already: they may still be refused.
+        let asked = plan.placed.iter().any(|placed| !placed.waits.is_empty());
+        let held = asked || !self.gangs.held(id).is_empty();
         for placed in &plan.placed {
             let Some(&key) = members.get(placed.candidate) else {
                 continue;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::gang::GangId;
+use crate::gang::{GangId, Readiness};
 use crate::model::{GroupRef, PodShape, Time};
 use crate::queue::PodKey;
 
@@ -53,21 +53,21 @@ impl Engine {
         let waits = |(id, page): (&GangId, &super::Page)| {
             let since = page.since?;
             let gang = self.gangs.table.get(*id)?;
-            if page.refusal.is_none() || page.hopeless || now < since + self.patience_with(*id)? {
+            // One that runs whole wants more of its pods as any other pod is wanted.
+            let wanting = gang.readiness() == Readiness::Ready && !gang.is_whole();
+            if !wanting
+                || page.refusal.is_none()
+                || page.hopeless
+                || now < since + self.patience_with(*id)?
+            {
                 return None;
             }
             let priority = gang.counts().priorities().next_back()?;
             Some((Reverse(priority), since, gang.unit, *id))
         };
         let first = self.gangs.pages.iter().filter_map(waits).min();
-        let found = first.map(|(_, _, _, id)| id);
-        if found == self.gangs.head.as_ref().map(|head| head.gang) {
-            return;
-        }
-        let before = self.gangs.head.take();
-        self.gangs.head = first.and_then(|(Reverse(priority), since, _, id)| {
+        let found = first.and_then(|(Reverse(priority), since, _, id)| {
             let gang = self.gangs.table.get(id)?;
-            tracing::info!(gang = %gang.reference, "this gang has waited for long; it is served before others now");
             Some(Head {
                 gang: id,
                 reference: Arc::clone(&gang.reference),
@@ -77,6 +77,18 @@ impl Engine {
                 behind: BTreeSet::new(),
             })
         });
+        let told = |head: &Head| (head.gang, head.priority, head.since, head.devices.clone());
+        if found.as_ref().map(told) == self.gangs.head.as_ref().map(told) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.gangs.head, found);
+        if let Some(head) = &self.gangs.head
+            && before
+                .as_ref()
+                .is_none_or(|before| before.gang != head.gang)
+        {
+            tracing::info!(gang = %head.reference, "this gang has waited for long; it is served before others now");
+        }
         for key in before.into_iter().flat_map(|head| head.behind) {
             self.queue.retry(key);
         }

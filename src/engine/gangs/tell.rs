@@ -9,7 +9,7 @@ use crate::engine::{
     Nomination, ObjectEvent,
 };
 use crate::gang::{Gang, GangId, Readiness, Refused};
-use crate::model::Time;
+use crate::model::{Membership, Time};
 use crate::queue::PodKey;
 
 impl Engine {
@@ -32,6 +32,18 @@ impl Engine {
         // It looks at every gang, so that it is asked once for all that were due.
         if told {
             self.find_head(now);
+        }
+    }
+
+    /// Tells pods that name several groups which one counts. Only who leads tells anything, so that
+    /// it is not done when such a pod comes.
+    pub(in crate::engine) fn tell_ambiguous(&mut self) {
+        for key in std::mem::take(&mut self.gangs.ambiguous) {
+            let named = (self.pods.get(&key)).and_then(|pod| pod.membership.as_ref());
+            if let Some(text) = named.and_then(Membership::contradiction) {
+                self.gang_metrics.ambiguous();
+                self.pod_event(key, EventKind::AmbiguousPodGroup, text.into());
+            }
         }
     }
 

@@ -157,7 +157,7 @@ impl Engine {
         let missing = need.pods.saturating_sub(refused.fitted.len());
         let lacks = (refused.refused.first())
             .and_then(|refusal| self.lacking(*members.get(refusal.candidate)?, missing));
-        let never = self.never(need.pods, members, refused);
+        let never = self.never(need.pods, members);
         if let Some((key, value)) = &refused.domain {
             let _ = write!(story, "; best domain {key}={value}");
             match &lacks {
@@ -191,7 +191,8 @@ impl Engine {
         if let Some(never) = &never {
             let _ = write!(story, "; {never}");
         }
-        (story, never.is_some())
+        let hopeless = never.is_some() || self.waits_in_vain(need.pods, members, refused);
+        (story, hopeless)
     }
 
     /// How many nodes have the device that the gang asks for and are in no domain of the label that
@@ -220,28 +221,34 @@ impl Engine {
         Some(format!("{} {name}", amount.saturating_mul(missing)))
     }
 
-    /// Why the gang can never fit this cluster, whoever goes.
-    fn never(&self, need: usize, members: &[PodKey], refused: &Refused) -> Option<String> {
-        for refusal in &refused.refused {
-            let shape = self.shape_of(*members.get(refusal.candidate)?)?;
-            for (name, amount) in amounts(&shape.wanted) {
-                let largest = largest(&self.cluster, name);
-                if amount > largest {
-                    let (amount, largest) = (shown(name, amount), shown(name, largest));
-                    return Some(format!("no node has {amount} {name} (largest {largest})"));
-                }
-            }
+    /// Why the gang can never fit this cluster, whoever goes: `need` of these members must be placed.
+    fn never(&self, need: usize, members: &[PodKey]) -> Option<String> {
+        let shapes: Vec<_> = (members.iter())
+            .filter_map(|key| self.shape_of(*key))
+            .collect();
+        let mut asked: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for (name, amount) in shapes.iter().flat_map(|shape| amounts(&shape.wanted)) {
+            asked.entry(name).or_default().push(amount);
         }
-        // Only when all of them must run is it certain what they need together.
-        if need < members.len() {
-            return None;
+        let largest: BTreeMap<&str, i64> = (asked.keys())
+            .map(|name| (*name, largest(&self.cluster, name)))
+            .collect();
+        let mut lost = shapes.iter().filter_map(|&shape| {
+            let mut asked = amounts(&shape.wanted);
+            asked.find(|(name, amount)| *amount > largest.get(name).copied().unwrap_or(0))
+        });
+        let first = lost.next();
+        if let Some((name, amount)) = first.filter(|_| shapes.len() < need + 1 + lost.count()) {
+            let largest = shown(name, largest.get(name).copied().unwrap_or(0));
+            let amount = shown(name, amount);
+            return Some(format!("no node has {amount} {name} (largest {largest})"));
         }
-        let mut needed: BTreeMap<&str, i128> = BTreeMap::new();
-        let shapes = members.iter().filter_map(|key| self.shape_of(*key));
-        for (name, amount) in shapes.flat_map(|shape| amounts(&shape.wanted)) {
-            *needed.entry(name).or_default() += i128::from(amount);
-        }
-        let short = needed.into_iter().rev().find_map(|(name, needed)| {
+        let short = asked.into_iter().rev().find_map(|(name, mut amounts)| {
+            // At the least those are placed that ask for the least, first of all those for nothing.
+            amounts.sort_unstable();
+            let nothing = shapes.len() - amounts.len();
+            let least = amounts.into_iter().take(need.saturating_sub(nothing));
+            let needed: i128 = least.map(i128::from).sum();
             let all = total(&self.cluster, name);
             (needed > all).then_some((name, needed, all))
         });
@@ -252,6 +259,24 @@ impl Engine {
             shown(name, clamp(needed)),
             shown(name, clamp(all))
         ))
+    }
+
+    /// Whether so many members are refused for what no pod that ends can change, such as the labels
+    /// of nodes, that the gang cannot be placed. What a domain lacks another one may have.
+    fn waits_in_vain(&self, need: usize, members: &[PodKey], refused: &Refused) -> bool {
+        let in_vain = |refusal: &&Refusal| {
+            let pod = (members.get(refusal.candidate)).and_then(|key| self.pods.get(key));
+            pod.is_some_and(|pod| {
+                let profile = &self.profiles[pod.profile].profile;
+                let helped = |plugin| {
+                    let events = profile.plugin(plugin).events();
+                    events.contains(crate::framework::EventKind::AssignedPodDelete)
+                };
+                !refusal.rejectors.is_empty() && !refusal.rejectors.iter().any(helped)
+            })
+        };
+        let lost = refused.refused.iter().filter(in_vain).count();
+        refused.domain.is_none() && members.len() < need + lost
     }
 
     fn shape_of(&self, key: PodKey) -> Option<&PodShape> {

@@ -228,6 +228,111 @@ fn members_of_a_gang_wait_for_each_other() {
     assert_eq!(setting.booked(), [3]);
 }
 
+/// Three members of which the first two wait for permission, and what becomes of the rest when one
+/// of the two leaves in this way and the other is allowed.
+#[track_caller]
+fn leave(min: i64, leave: impl Fn(&mut Scene), expected: &[&str]) -> Setting {
+    let mut setting = Setting::new(&[("One", 60)]);
+    setting.scene.group("g", min);
+    for pod in ["g-slow-0", "g-slow-1", "g-2"] {
+        setting.scene.pod("g", pod, 1);
+    }
+    setting.scene.run();
+    setting.say("g-slow-1", "One", None);
+    leave(&mut setting.scene);
+    setting.scene.run();
+    let bound: Vec<&str> = (["g-slow-0", "g-slow-1", "g-2"].into_iter())
+        .filter(|pod| setting.is_bound(pod))
+        .collect();
+    assert_eq!(bound, expected, "min {min}");
+    assert_eq!(setting.booked(), [setting.scene.binds as i64]);
+    setting
+}
+
+#[test]
+fn a_gang_waits_for_permission_only_of_its_members() {
+    // Of three the two that are left are enough, or too few; then they take no room.
+    let gone = |scene: &mut Scene| scene.delete("g-slow-0");
+    leave(2, gone, &["g-slow-1", "g-2"]);
+    leave(3, gone, &[]);
+    let ends = |scene: &mut Scene| scene.terminate("g-slow-0");
+    leave(2, ends, &["g-slow-1", "g-2"]);
+    leave(3, ends, &[]);
+    let other = |scene: &mut Scene| {
+        scene.edit("g-slow-0", |pod| {
+            pod["metadata"]["labels"]["scheduling.x-k8s.io/pod-group"] = json!("h");
+        });
+    };
+    leave(2, other, &["g-slow-1", "g-2"]);
+    leave(3, other, &[]);
+    let bound = |scene: &mut Scene| {
+        scene.edit("g-slow-0", |pod| pod["spec"]["nodeName"] = json!("a"));
+    };
+    let mut setting = leave(3, bound, &["g-slow-0", "g-slow-1", "g-2"]);
+    assert_eq!(setting.scene.binds, 2);
+    setting.say("g-slow-0", "One", None);
+    assert_eq!(setting.scene.binds, 2);
+    // It may not be placed as it is now.
+    leave(2, |scene| scene.group_gone("g"), &[]);
+    leave(2, |scene| scene.group("g", 4), &[]);
+    leave(
+        2,
+        |scene| scene.edit("g-slow-0", |pod| pod["spec"]["priority"] = json!(1)),
+        &[],
+    );
+}
+
+#[test]
+fn who_comes_later_waits_with_the_gang_for_permission() {
+    for koordinator in [false, true] {
+        let mut setting = Setting::new(&[("One", 60)]);
+        let scene = &mut setting.scene;
+        let pod = |scene: &mut Scene, name| match koordinator {
+            false => scene.pod("g", name, 1),
+            true => {
+                let annotations = json!({
+                    "gang.scheduling.koordinator.sh/name": "g",
+                    "gang.scheduling.koordinator.sh/min-available": "2",
+                });
+                scene.pod_with("", name, 1, json!({"annotations": annotations}), json!({}));
+            }
+        };
+        scene.group("g", 2);
+        pod(scene, "g-slow-0");
+        pod(scene, "g-slow-1");
+        scene.run();
+        pod(scene, "g-2");
+        scene.run();
+        assert_eq!(
+            scene.bound("g"),
+            0,
+            "one of a gang whose others may be refused"
+        );
+        setting.say("g-slow-0", "One", None);
+        setting.say("g-slow-1", "One", None);
+        assert_eq!(setting.scene.bound("g"), 3);
+    }
+}
+
+#[test]
+fn a_held_pod_that_is_updated_keeps_its_place() {
+    let mut setting = Setting::new(&[("One", 60)]);
+    setting.scene.gang("g", 1, 0, 1);
+    setting.scene.pod("g", "g-slow", 1);
+    setting.scene.pod("", "slow", 1);
+    setting.scene.run();
+    for name in ["g-slow", "slow"] {
+        setting.scene.edit(name, |pod| {
+            pod["spec"]["containers"][0]["image"] = json!("another");
+            pod["metadata"]["labels"]["more"] = json!("yes");
+        });
+        setting.scene.run();
+        setting.say(name, "One", None);
+        assert!(setting.is_bound(name), "{name}");
+    }
+    assert_eq!(setting.booked(), [2]);
+}
+
 #[test]
 fn without_a_member_that_was_refused_the_gang_goes_only_if_it_can() {
     for (min, bound) in [(3, 0), (2, 2)] {

@@ -18,9 +18,13 @@ fn a_pod_names_its_group_in_one_of_five_ways() {
                  expected: Option<(Dialect, &str, bool)>| {
         let metadata = json!({"namespace": "n", "labels": labels, "annotations": annotations});
         let found = membership(&metadata, &spec);
-        let found = found
-            .as_ref()
-            .map(|found| (found.group.dialect, &*found.group.name, found.ambiguous));
+        let found = found.as_ref().map(|found| {
+            (
+                found.group.dialect,
+                &*found.group.name,
+                !found.ignored.is_empty(),
+            )
+        });
         assert_eq!(found, expected, "{metadata} {spec}");
     };
     let none = || json!({});

@@ -252,6 +252,7 @@ fn body(order: &EventOrder, name: &str, host: &str, now: jiff::Timestamp) -> Val
         EventKind::WaitingForPodGroup => ("Normal", "WaitingForPodGroup", "Scheduling"),
         EventKind::GangOverdue => ("Warning", "GangOverdue", "Scheduling"),
         EventKind::GangDegraded => ("Warning", "GangDegraded", "Scheduling"),
+        EventKind::AmbiguousPodGroup => ("Warning", "AmbiguousPodGroup", "Scheduling"),
     };
     let mut regarding = object.reference();
     if event.resource_version != 0 {

@@ -23,6 +23,7 @@ pub struct GangMetrics {
     partial_binds: IntCounter,
     repairs: IntCounter,
     overdue: IntCounter,
+    ambiguous: IntCounter,
 }
 
 impl GangMetrics {
@@ -36,6 +37,7 @@ impl GangMetrics {
             partial_binds: families.gang_partial_binds.clone(),
             repairs: families.gang_repairs.clone(),
             overdue: families.gang_overdue.clone(),
+            ambiguous: families.gang_ambiguous.clone(),
         }
     }
 
@@ -72,5 +74,10 @@ impl GangMetrics {
     /// A gang waits for longer than its timeout.
     pub fn overdue(&self) {
         self.overdue.inc();
+    }
+
+    /// A pod names several groups.
+    pub fn ambiguous(&self) {
+        self.ambiguous.inc();
     }
 }

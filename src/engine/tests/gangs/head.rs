@@ -99,3 +99,103 @@ fn a_gang_that_can_never_fit_stops_nobody() {
     scene.settle();
     assert!(scene.node_of("small").is_some());
 }
+
+#[test]
+fn a_gang_that_may_not_be_tried_any_more_stops_nobody() {
+    let lost = |scene: &mut Scene| scene.delete("large-1");
+    let ungrouped = |scene: &mut Scene| scene.group_gone("large");
+    let changes: [&dyn Fn(&mut Scene); 2] = [&lost, &ungrouped];
+    for change in changes {
+        let mut scene = with_patience(Some(0), 1);
+        scene.pod("", "filler", 2);
+        scene.settle();
+        scene.gang("large", 2, 2, 4);
+        scene.settle();
+        scene.pod("", "small", 1);
+        scene.settle();
+        assert_eq!(scene.node_of("small"), None);
+        change(&mut scene);
+        scene.settle();
+        assert!(scene.node_of("small").is_some());
+    }
+}
+
+#[test]
+fn a_gang_that_runs_keeps_nothing_for_its_further_pods() {
+    let mut scene = with_patience(Some(0), 1);
+    scene.gang("large", 1, 2, 6);
+    scene.settle();
+    scene.wait(10);
+    scene.settle();
+    assert_eq!(scene.bound("large"), 1);
+    scene.pod("", "small", 1);
+    scene.settle();
+    assert!(scene.node_of("small").is_some());
+}
+
+#[test]
+fn only_what_the_gang_asks_for_now_is_kept_for_it() {
+    let mut scene = with_patience(Some(0), 1);
+    let wide = json!({"containers": [{"name": "main", "resources": {"requests": {"cpu": "40"}}}]});
+    scene.pod_with("", "filler", 0, json!({}), wide.clone());
+    scene.pod("", "user", 1);
+    scene.settle();
+    scene.group("large", 1);
+    scene.pod_with("large", "large-0", 0, json!({}), wide);
+    scene.settle();
+    scene.pod("", "small", 0);
+    scene.settle();
+    // Without devices everything is kept for it.
+    assert_eq!(scene.node_of("small"), None);
+    scene.pod("large", "large-1", 8);
+    scene.settle();
+    assert!(scene.node_of("small").is_some());
+    scene.pod("", "device", 1);
+    scene.settle();
+    assert_eq!(scene.node_of("device"), None);
+}
+
+/// A gang that has waited for long enough to be served first, on one node with 8 GPUs, and a small
+/// pod that could go there.
+#[track_caller]
+fn passes(expected: bool, submit: impl Fn(&mut Scene)) {
+    let mut scene = with_patience(Some(0), 1);
+    submit(&mut scene);
+    scene.settle();
+    scene.wait(10);
+    scene.settle();
+    assert_eq!(scene.bound("g"), 0);
+    scene.pod("", "small", 1);
+    scene.settle();
+    assert_eq!(scene.node_of("small").is_some(), expected);
+}
+
+#[test]
+fn only_what_may_fit_when_others_end_is_served_first() {
+    let filled = |scene: &mut Scene| {
+        scene.pod("", "filler", 2);
+        scene.settle();
+    };
+    passes(false, |scene| {
+        filled(scene);
+        scene.gang("g", 2, 3, 4);
+    });
+    // Three of four must run, for which the cluster is too small.
+    passes(true, |scene| scene.gang("g", 3, 4, 4));
+    // Too few are left when those are left out that are too large.
+    passes(true, |scene| {
+        scene.gang("g", 2, 2, 9);
+        scene.pod("g", "g-2", 1);
+    });
+    passes(false, |scene| {
+        filled(scene);
+        scene.gang("g", 2, 2, 4);
+        scene.pod("g", "g-2", 9);
+    });
+    // Nobody who ends gives the node another label.
+    passes(true, |scene| {
+        scene.group("g", 1);
+        let spec = json!({"nodeSelector": {"rack": "none"}});
+        scene.pod_with("g", "g-0", 1, json!({}), spec);
+    });
+}

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::engine;
 use super::scene::Scene;
 use crate::engine::{Change, EventKind, GroupPhase};
 use crate::model::{Dialect, GroupRef};
@@ -182,6 +183,53 @@ fn a_name_in_another_namespace_or_dialect_is_another_gang() {
     scene.pod("g", "a-1", 1);
     scene.settle();
     assert_eq!(bound(&scene), [2, 0, 0, 2]);
+}
+
+#[test]
+fn a_pod_that_names_several_groups_is_told_once_which_one_counts() {
+    let mut scene = Scene::new(1, 8);
+    scene.group("g", 2);
+    let volcano = |name: &str| json!({"annotations": {"scheduling.k8s.io/group-name": name}});
+    scene.pod_with("g", "g-0", 1, volcano("h"), json!({}));
+    // The same name twice is no contradiction.
+    scene.pod_with("g", "g-1", 1, volcano("g"), json!({}));
+    scene.settle();
+    assert_eq!(scene.bound("g"), 2);
+    let text = |name: &str| {
+        format!(
+            "the pod names several groups: it belongs to default/g of scheduling.x-k8s.io, and not to default/{name} of scheduling.volcano.sh"
+        )
+    };
+    let events = scene.take_events(EventKind::AmbiguousPodGroup);
+    assert_eq!(events, [format!("g-0: {}", text("h"))]);
+    // One that waits is told again when it says something else, and only then.
+    scene.pod_with("g", "g-2", 9, json!({}), json!({}));
+    scene.settle();
+    assert!(scene.take_events(EventKind::AmbiguousPodGroup).is_empty());
+    for name in ["h", "h", "i"] {
+        scene.edit("g-2", |pod| {
+            pod["metadata"]["annotations"] = volcano(name)["annotations"].clone();
+        });
+        scene.settle();
+    }
+    let events = scene.take_events(EventKind::AmbiguousPodGroup);
+    assert_eq!(
+        events,
+        [text("h"), text("i")].map(|text| format!("g-2: {text}"))
+    );
+}
+
+#[test]
+fn a_replica_that_does_not_lead_tells_nothing_of_ambiguous_pods() {
+    let mut scene = Scene::new(1, 8);
+    scene.engine = engine(0);
+    let volcano = json!({"annotations": {"scheduling.k8s.io/group-name": "h"}});
+    scene.pod_with("g", "g-0", 1, volcano, json!({}));
+    scene.settle();
+    assert!(scene.events.is_empty(), "{:?}", scene.events);
+    scene.apply(Change::Synced);
+    scene.settle();
+    assert_eq!(scene.take_events(EventKind::AmbiguousPodGroup).len(), 1);
 }
 
 #[test]

@@ -26,14 +26,22 @@ impl World {
         pod.node.is_some() && (pod.told || pod.answered)
     }
 
-    /// The members that Berth has to count.
-    pub(super) fn live(&self, place: usize) -> BTreeSet<String> {
+    /// The members that are bound for all that Berth knows, or about to be.
+    fn sent(&self, place: usize) -> BTreeSet<String> {
         self.members(place)
             .filter(|(uid, pod)| {
                 !pod.terminating && (Self::is_known_bound(pod) || self.is_flying(uid))
             })
             .map(|(uid, _)| uid.clone())
             .collect()
+    }
+
+    /// The members that Berth has to count.
+    pub(super) fn live(&self, place: usize) -> BTreeSet<String> {
+        let mut live = self.sent(place);
+        let held = |(uid, pod): &(&String, &Pod)| !pod.terminating && self.is_held(uid);
+        live.extend(self.members(place).filter(held).map(|(uid, _)| uid.clone()));
+        live
     }
 
     /// How many must run together; None while nobody says so.
@@ -50,7 +58,13 @@ impl World {
     pub(super) fn node_of(&self, uid: &str) -> Option<&str> {
         let known = self.pods.get(uid).filter(|pod| Self::is_known_bound(pod));
         let flying = self.flying.iter().find(|flying| flying.uid == uid);
-        (known.and_then(|pod| pod.node.as_deref())).or(flying.map(|flying| &*flying.node))
+        let cluster = self.scene.engine.cluster();
+        let placed = |uid| cluster.placed(cluster.placed_by_uid(uid)?);
+        let held = (self.is_held(uid).then(|| placed(uid)).flatten())
+            .map(|placed| cluster.node_name(placed.node));
+        (known.and_then(|pod| pod.node.as_deref()))
+            .or(flying.map(|flying| &*flying.node))
+            .or(held)
     }
 
     pub(super) fn roles_of(&self, uids: &BTreeSet<String>) -> BTreeMap<&'static str, u32> {
@@ -63,8 +77,15 @@ impl World {
 
     // === Decisions ===
 
-    /// Takes what the engine has decided in one go, which is at most one gang.
-    pub(super) fn take(&mut self, effects: Vec<Effect>) {
+    /// Takes what has followed from what the engine was told.
+    pub(super) fn collect(&mut self) {
+        let now = self.scene.now;
+        let effects = self.scene.engine.run(now, 0);
+        self.take(effects, self.groups.len());
+    }
+
+    /// Takes what the engine has decided, which is about at most so many gangs.
+    pub(super) fn take(&mut self, effects: Vec<Effect>, gangs: usize) {
         let mut batches: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         let mut sent = Vec::new();
         for effect in effects {
@@ -92,7 +113,7 @@ impl World {
                 outcome,
             });
         }
-        assert!(batches.len() <= 1, "one decision is about one gang");
+        assert!(batches.len() <= gangs, "one decision is about one gang");
         for (place, batch) in batches {
             self.is_allowed(place, &batch, &sent);
         }
@@ -101,9 +122,16 @@ impl World {
 
     /// No node was given more than it has.
     fn has_room_for(&self, uid: &str, node: &str) {
+        let (there, pod) = (self.nodes.get(node), &self.pods[uid]);
+        if pod.was_held {
+            // The node may be another than when the place was found.
+            return;
+        }
+        let there = there.expect("a known node");
+        assert!(!there.cordoned, "{node} is cordoned");
+        assert!(naive::tolerates(there, pod), "{uid} is not for {node}");
         let cluster = self.scene.engine.cluster();
         let id = cluster.node_id(node).expect("a known node");
-        assert!(!self.nodes[node].cordoned, "{node} is cordoned");
         let held = &cluster
             .placed(cluster.placed_by_uid(uid).unwrap())
             .unwrap()
@@ -121,7 +149,7 @@ impl World {
 
     /// A gang is placed whole, unless it ran already.
     fn is_allowed(&mut self, place: usize, batch: &BTreeSet<String>, sent: &[Flying]) {
-        let before = self.live(place);
+        let before = self.sent(place);
         let all: BTreeSet<String> = before.union(batch).cloned().collect();
         let min = self
             .min_of(place)
@@ -146,7 +174,8 @@ impl World {
             );
         }
         assert!(naive::is_valid(self, place), "{name} is not valid");
-        if group.required.is_some() {
+        let moved = batch.iter().any(|uid| self.pods[uid].was_held);
+        if group.required.is_some() && !moved {
             let racks: BTreeSet<_> = (all.iter())
                 .filter_map(|uid| {
                     let to = sent.iter().find(|sent| sent.uid == *uid);
@@ -174,12 +203,17 @@ impl World {
     // === After every step ===
 
     pub(super) fn check(&mut self) {
+        self.collect();
+        for uid in self.held() {
+            self.pods.get_mut(&uid).unwrap().was_held = true;
+        }
         self.keep_the_books();
         self.scene.engine.audit();
         for place in 0..self.groups.len() {
             self.no_part_of_a_gang(place);
         }
         self.nothing_is_reserved();
+        self.who_is_held_waits_for_a_word();
         self.nobody_is_lost();
     }
 
@@ -258,7 +292,9 @@ impl World {
     fn nothing_is_reserved(&self) {
         let engine = &self.scene.engine;
         let expected: BTreeSet<&str> = (self.pods.iter())
-            .filter(|(uid, pod)| !pod.told && (pod.answered || self.is_flying(uid)))
+            .filter(|(uid, pod)| {
+                !pod.told && (pod.answered || self.is_flying(uid) || self.is_held(uid))
+            })
             .map(|(uid, _)| &**uid)
             .collect();
         let assumed: BTreeSet<&str> = (engine.cluster().iter_placed())

@@ -4,16 +4,24 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::{Pod, World};
+use super::world::{Node, Pod, World};
 
-/// A member to be placed, where those before it are, and what room is left.
-type Seen = (usize, Vec<Option<&'static str>>, Vec<Room>);
+/// Members to be placed, the roles of those before them, and what room is left.
+type Seen = (Vec<Kind>, Vec<Option<&'static str>>, Vec<Room>);
+
+/// Members of one kind go before others, or are placed alike.
+type Kind = (
+    bool,
+    Reverse<i64>,
+    (Option<&'static str>, bool, Option<&'static str>),
+);
 
 /// A node as far as it matters: rack, free GPUs, free cpu.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Room {
     name: String,
     rack: Option<&'static str>,
+    tainted: bool,
     gpus: i64,
     cpu: i64,
 }
@@ -28,13 +36,27 @@ fn rooms(world: &World) -> Vec<Room> {
         .map(|(name, node)| Room {
             name: name.clone(),
             rack: node.rack,
+            tainted: node.tainted,
             gpus: node.gpus - on(name).iter().map(|pod| pod.gpus).sum::<i64>(),
             cpu: node.cpu - on(name).iter().map(|pod| pod.cpu).sum::<i64>(),
         })
         .collect()
 }
 
+/// Whether a pod may go to a node whatever room there is.
+pub(super) fn tolerates(node: &Node, pod: &Pod) -> bool {
+    is_for(pod, node.tainted, node.rack)
+}
+
+fn is_for(pod: &Pod, tainted: bool, rack: Option<&'static str>) -> bool {
+    let selected = pod.selector.is_none() || pod.selector == rack;
+    (pod.tolerates || !tainted) && selected
+}
+
 fn takes(room: &Room, pod: &Pod) -> bool {
+    if !is_for(pod, room.tainted, room.rack) {
+        return false;
+    }
     let gpus = pod.gpus == 0 || room.gpus >= pod.gpus;
     gpus && (pod.cpu == 0 || room.cpu >= pod.cpu)
 }
@@ -101,6 +123,11 @@ pub(super) struct Asks {
 }
 
 impl Asks {
+    /// Who waits.
+    pub(super) fn waiting(&self) -> Vec<(&String, &Pod)> {
+        self.waiting.iter().map(|(uid, pod)| (uid, pod)).collect()
+    }
+
     /// Whether the gang is placed by the rules, whatever they leave open.
     pub(super) fn is_placed(&self, world: &World) -> bool {
         let rooms = rooms(world);
@@ -117,7 +144,7 @@ impl Asks {
 
     fn is_placed_in(&self, rooms: Vec<Room>) -> bool {
         let mut missing = self.roles.clone();
-        let mut order: Vec<_> = (self.waiting.iter())
+        let mut order: Vec<(Kind, &Pod)> = (self.waiting.iter())
             .map(|(_, pod)| {
                 let left = pod
                     .role
@@ -125,23 +152,22 @@ impl Asks {
                     .filter(|left| **left > 0);
                 let beyond = left.is_none() && !self.roles.is_empty();
                 left.into_iter().for_each(|left| *left -= 1);
-                (beyond, Reverse(pod.gpus), pod)
+                let kind = (pod.role, pod.tolerates, pod.selector);
+                ((beyond, Reverse(pod.gpus), kind), pod)
             })
             .collect();
-        order.sort_by_key(|(beyond, gpus, _)| (*beyond, *gpus));
-        let pods: Vec<&Pod> = order.into_iter().map(|(_, _, pod)| pod).collect();
-        let mut seen = BTreeSet::new();
-        self.every_way(&pods, rooms, &mut Vec::new(), &mut seen)
+        order.sort_by_key(|(kind, _)| *kind);
+        self.every_way(&order, rooms, &mut Vec::new(), &mut BTreeSet::new())
     }
 
     fn every_way(
         &self,
-        left: &[&Pod],
+        left: &[(Kind, &Pod)],
         rooms: Vec<Room>,
         placed: &mut Vec<Option<&'static str>>,
         seen: &mut BTreeSet<Seen>,
     ) -> bool {
-        let Some((pod, rest)) = left.split_first() else {
+        let Some(((beyond, gpus, _), _)) = left.first() else {
             let enough = placed.len() >= self.pods;
             return enough
                 && self.roles.iter().all(|(role, asked)| {
@@ -152,14 +178,38 @@ impl Asks {
         // Which of equal members were placed does not matter.
         let mut told = placed.clone();
         told.sort_unstable();
-        if !seen.insert((left.len(), told, rooms.clone())) {
+        let kinds = left.iter().map(|(kind, _)| *kind).collect();
+        if !seen.insert((kinds, told, rooms.clone())) {
             return true;
         }
+        // The order of members of one size is left open.
+        let mut before = None;
+        for (at, (kind, pod)) in left.iter().enumerate() {
+            let same_size = kind.0 == *beyond && kind.1 == *gpus;
+            if !same_size || before.replace(kind) == Some(kind) {
+                continue;
+            }
+            let rest = [&left[..at], &left[at + 1..]].concat();
+            if !self.every_place(pod, &rest, &rooms, placed, seen) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn every_place(
+        &self,
+        pod: &Pod,
+        rest: &[(Kind, &Pod)],
+        rooms: &[Room],
+        placed: &mut Vec<Option<&'static str>>,
+        seen: &mut BTreeSet<Seen>,
+    ) -> bool {
         let taking: Vec<usize> = (0..rooms.len())
             .filter(|at| takes(&rooms[*at], pod))
             .collect();
         if taking.is_empty() {
-            return self.every_way(rest, rooms, placed, seen);
+            return self.every_way(rest, rooms.to_vec(), placed, seen);
         }
         // Devices are packed: the node with the fewest left is taken.
         let fewest = taking.iter().map(|at| rooms[*at].gpus).min();
@@ -167,7 +217,7 @@ impl Asks {
             if pod.gpus > 0 && Some(rooms[at].gpus) != fewest {
                 continue;
             }
-            let mut rooms = rooms.clone();
+            let mut rooms = rooms.to_vec();
             rooms[at].gpus -= pod.gpus;
             rooms[at].cpu -= pod.cpu;
             placed.push(pod.role);

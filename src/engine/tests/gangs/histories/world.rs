@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::super::scene::{GPU, Scene};
+use super::door::Door;
 use crate::engine::tests::*;
 use crate::engine::{About, Action, Effect, GroupPhase, GroupStatus};
+use crate::framework::{GangPolicy, Plugin};
 use crate::model::{Dialect, GroupRef};
+use crate::plugins::defaults;
 use crate::plugins::testing::dice::Dice;
 
 pub(super) const RACKS: &[&str] = &["r1", "r2"];
@@ -18,6 +21,8 @@ pub(super) struct Node {
     pub(super) cpu: i64,
     pub(super) rack: Option<&'static str>,
     pub(super) cordoned: bool,
+    /// Only for pods that tolerate it.
+    pub(super) tainted: bool,
 }
 
 /// The object of a group.
@@ -90,6 +95,11 @@ pub(super) struct Pod {
     pub(super) gated: bool,
     pub(super) terminating: bool,
     pub(super) image: u64,
+    /// It may go to nodes with a taint, and only to those of a rack.
+    pub(super) tolerates: bool,
+    pub(super) selector: Option<&'static str>,
+    /// It had a place before its bind left, and the node may be another by then.
+    pub(super) was_held: bool,
     pub(super) node: Option<String>,
     /// Not Berth has bound it.
     pub(super) foreign: bool,
@@ -122,15 +132,21 @@ pub(super) struct World {
     pub(super) late: Vec<(String, String)>,
     /// Some status could not be written, and nobody has to write it again.
     pub(super) status_lost: bool,
+    pub(super) door: Arc<Door>,
+    /// How long a gang waits before it is the head of the line.
+    pub(super) patience: Option<Duration>,
     made: u64,
 }
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let (holds, refuses) = *dice.one_of(&[(0, 0), (0, 0), (30, 0), (10, 10)]);
+        let patience = *dice.one_of(&[None, None, Some(2), Some(15)]);
         let mut world = Self {
             scene: Scene::new(0, 0),
             metrics: Arc::new(Metrics::new().unwrap()),
-            dice: Dice::new(seed),
+            dice,
             log: Vec::new(),
             nodes: BTreeMap::new(),
             groups: Vec::new(),
@@ -138,6 +154,8 @@ impl World {
             flying: Vec::new(),
             late: Vec::new(),
             status_lost: false,
+            door: Arc::new(Door::new(seed, holds, refuses)),
+            patience: patience.map(Duration::from_secs),
             made: 0,
         };
         world.born();
@@ -202,7 +220,13 @@ impl World {
     /// A life of Berth begins.
     fn born(&mut self) {
         self.metrics = Arc::new(Metrics::new().unwrap());
-        self.scene.engine = counted_engine_of(default_profile("berth"), 1, &self.metrics);
+        let mut plugins = defaults();
+        plugins.push((Arc::clone(&self.door) as Arc<dyn Plugin>, 0));
+        let mut profile = Profile::new("berth", plugins);
+        profile.gangs = Some(GangPolicy {
+            patience: self.patience,
+        });
+        self.scene.engine = counted_engine_of(profile, 1, &self.metrics);
     }
 }
 
@@ -211,11 +235,19 @@ impl World {
 impl World {
     pub(super) fn send_node(&mut self, name: &str) {
         let node = &self.nodes[name];
-        let labels = node.rack.map(|rack| json!({"rack": rack}));
+        let door = if self.dice.calm { "open" } else { "shut" };
+        let mut labels = json!({"door": door});
+        if let Some(rack) = node.rack {
+            labels["rack"] = json!(rack);
+        }
+        let mut taints = Vec::new();
+        if node.tainted {
+            taints.push(json!({"key": "dedicated", "effect": "NoSchedule"}));
+        }
         let version = self.scene.next().to_string();
         let object = json!({
             "metadata": {"name": name, "uid": name, "labels": labels, "resourceVersion": version},
-            "spec": {"unschedulable": node.cordoned},
+            "spec": {"unschedulable": node.cordoned, "taints": taints},
             "status": {"allocatable": {
                 "cpu": node.cpu.to_string(), "memory": "512Gi", "pods": "110", GPU: node.gpus.to_string()}},
         });
@@ -285,6 +317,12 @@ impl World {
         let image = format!("registry.example/app:{}", pod.image);
         spec["containers"] =
             json!([{"name": "main", "image": image, "resources": {"requests": requests}}]);
+        if pod.tolerates {
+            spec["tolerations"] = json!([{"key": "dedicated", "operator": "Exists"}]);
+        }
+        if let Some(rack) = pod.selector {
+            spec["nodeSelector"] = json!({"rack": rack});
+        }
         if pod.gated {
             spec["schedulingGates"] = json!([{"name": "later"}]);
         }
@@ -362,10 +400,20 @@ impl World {
                 .dice
                 .one_of(&[None, Some(RACKS[0]), Some(RACKS[0]), Some(RACKS[1])]),
             cordoned: self.dice.chance(10),
+            tainted: self.dice.chance(15),
         };
         self.note(format_args!("node {name}: {node:?}"));
         self.nodes.insert(name.clone(), node);
         self.send_node(&name);
+    }
+
+    /// From now on the Permit plugin lets everybody pass, which a label of each node tells.
+    pub(super) fn open_the_door(&mut self) {
+        self.note("the door is open");
+        self.door.open();
+        for name in Vec::from_iter(self.nodes.keys().cloned()) {
+            self.send_node(&name);
+        }
     }
 
     pub(super) fn create_pod(&mut self, gang: Option<usize>) -> String {
@@ -394,6 +442,9 @@ impl World {
             gated: self.dice.chance(10),
             terminating: false,
             image: 0,
+            tolerates: self.dice.chance(40),
+            selector: *(self.dice).one_of(&[None, None, None, None, None, Some(RACKS[0])]),
+            was_held: false,
             node: None,
             foreign: false,
             told: false,
