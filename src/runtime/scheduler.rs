@@ -13,7 +13,6 @@ use super::lease::{Campaign, Fence};
 use super::mailbox::Mailbox;
 use super::{Options, RunError, driver, http, watch};
 use crate::engine::{Engine, Setup};
-use crate::framework::Profile;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a bind may take before its outcome counts as unknown.
@@ -97,13 +96,12 @@ impl Scheduler {
 
         let mailbox = permits.0;
         let election = campaign.as_ref().map(Campaign::leadership);
-        let spreads_by_default = profiles.iter().any(Profile::spreads_by_default);
         let watches = watch::start_all(
             &watch_client,
             &mailbox,
             &metrics,
             &election,
-            spreads_by_default,
+            &profiles,
             |check| health.add_check(check, "not everything is listed yet"),
         );
         let health = Arc::new(health);
