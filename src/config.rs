@@ -23,10 +23,10 @@ use serde_json::Value;
 
 pub use affinity::{NodeAffinity, NodeRequirement, NodeSelector, NodeTerm, PreferredTerm};
 pub use args::{
-    Args, DefaultPreemptionArgs, DynamicResourcesArgs, InterPodAffinityArgs, Nanoseconds,
-    NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs, PluginConfig,
-    PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
-    TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
+    Args, DefaultPreemptionArgs, DynamicResourcesArgs, InterPodAffinityArgs, MinCandidateNodes,
+    Nanoseconds, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
+    PluginConfig, PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy,
+    StrategyType, TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
 };
 pub use duration::format as go_duration;
 pub use leader_election::{ElectionProblem, LeaderElection};

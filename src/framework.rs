@@ -20,7 +20,8 @@ pub use plugin::{
     PreFilterAnswer, Reserve, Score,
 };
 pub use profile::{
-    ExtensionPoint, GangPolicy, PluginIndex, PluginSet, PostFilter, PreFilterRejection, Profile,
+    ExtensionPoint, GangPolicy, PluginIndex, PluginSet, PostFilter, PreFilterRejection,
+    PreemptionPolicy, Profile,
 };
 pub use topics::Topic;
 

@@ -45,7 +45,9 @@ pub use volume_restrictions::VolumeRestrictions;
 pub use volume_zone::VolumeZone;
 
 use crate::config::{self, Args, Point, ResourceSpec, StrategyType};
-use crate::framework::{ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, Profile};
+use crate::framework::{
+    ExtensionPoint, GangPolicy, Plugin, PluginIndex, PostFilter, PreemptionPolicy, Profile,
+};
 use crate::model::{LabelSelector, PreferredTerm, RequiredTerms, SpreadConstraint};
 
 /// Makes a plugin, by its arguments if there are some.
@@ -86,6 +88,7 @@ const REGISTRY: &[(&str, Constructor)] = &[
 
 /// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
 /// so that no pod of a group is placed as if it were alone. It is [`crate::gang`].
+const DEFAULT_PREEMPTION: &str = "DefaultPreemption";
 const GANG_SCHEDULING: &str = "GangScheduling";
 
 /// The names under which what is not supported is refused.
@@ -111,6 +114,16 @@ fn gang_policy_of(args: Option<&Args>) -> GangPolicy {
     let patience = u64::try_from(args.head_of_line_patience.0).unwrap_or(0);
     GangPolicy {
         patience: (args.head_of_line_reservation).then_some(Duration::from_nanos(patience)),
+    }
+}
+
+fn preemption_policy_of(args: Option<&Args>) -> PreemptionPolicy {
+    let Some(Args::DefaultPreemption(args)) = args else {
+        return PreemptionPolicy::default();
+    };
+    PreemptionPolicy {
+        min_candidates: args.min_candidate_nodes,
+        violate_pdb: args.violate_pdb,
     }
 }
 
@@ -265,12 +278,13 @@ pub fn profile(config: &config::Profile) -> Result<Profile, ProfileError> {
         PostFilter::Nothing
     } else if post_filters
         .iter()
-        .any(|(name, _)| name == "DefaultPreemption")
+        .any(|(name, _)| name == DEFAULT_PREEMPTION)
     {
         PostFilter::Preemption
     } else {
         PostFilter::Other
     };
+    profile.preemption = preemption_policy_of(config.args(DEFAULT_PREEMPTION));
     Ok(profile)
 }
 

@@ -45,13 +45,27 @@ pub enum Args {
 }
 
 /// Arguments of DefaultPreemption.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DefaultPreemptionArgs {
-    /// At least so large a share of the nodes is looked at for candidates, in percent.
-    pub min_candidate_nodes_percentage: i32,
-    /// At least so many.
-    pub min_candidate_nodes_absolute: i32,
+    /// How many candidates are enough; None, unless the file says, for all that there are.
+    #[serde(flatten)]
+    pub min_candidate_nodes: Option<MinCandidateNodes>,
+    /// Whether a gang may evict pods whose disruption budget does not allow it; kube-scheduler does
+    /// not know it.
+    #[serde(rename = "violatePDB", skip_serializing_if = "std::ops::Not::not")]
+    pub violate_pdb: bool,
+}
+
+/// How many nodes are looked at for candidates. Source: `DefaultPreemptionArgs` in
+/// `pkg/scheduler/apis/config/types_pluginargs.go`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MinCandidateNodes {
+    /// At least so large a share of the nodes, in percent; 10 unless the file says otherwise.
+    #[serde(rename = "minCandidateNodesPercentage")]
+    pub percentage: i32,
+    /// At least so many; 100 unless the file says otherwise.
+    #[serde(rename = "minCandidateNodesAbsolute")]
+    pub absolute: i32,
 }
 
 /// Arguments of DynamicResources.

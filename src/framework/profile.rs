@@ -10,6 +10,7 @@ use super::{
     Topic,
 };
 use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
+use crate::config::MinCandidateNodes;
 use crate::model::{PodRef, PodShape};
 
 /// A plugin's place in its profile.
@@ -83,6 +84,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// What is done when no node was found.
     pub post_filter: PostFilter,
+    /// How room is made, if DefaultPreemption is the one that has its say.
+    pub preemption: PreemptionPolicy,
     /// How pods of a group are placed together (GangScheduling); None for each as if it were alone.
     pub gangs: Option<GangPolicy>,
     plugins: Vec<Arc<dyn Plugin>>,
@@ -121,6 +124,15 @@ pub enum PostFilter {
     Other,
     /// Nothing; a nomination ends.
     Nothing,
+}
+
+/// How DefaultPreemption makes room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PreemptionPolicy {
+    /// How many candidates are enough; None for all that there are.
+    pub min_candidates: Option<MinCandidateNodes>,
+    /// Whether a gang may evict pods whose disruption budget does not allow it.
+    pub violate_pdb: bool,
 }
 
 impl fmt::Debug for Profile {
@@ -195,6 +207,7 @@ impl Profile {
         Self {
             name: name.into(),
             post_filter: PostFilter::default(),
+            preemption: PreemptionPolicy::default(),
             gangs: Some(GangPolicy::default()),
             plugins: Vec::new(),
             pre_enqueues: Vec::new(),
@@ -284,6 +297,11 @@ impl Profile {
     pub fn plugins(&self) -> impl Iterator<Item = (PluginIndex, &dyn Plugin)> {
         (self.plugins.iter().enumerate())
             .map(|(place, plugin)| (PluginIndex(place as u8), &**plugin))
+    }
+
+    /// Whether pods may be evicted for its pods, for which it has to know of disruption budgets.
+    pub fn preempts(&self) -> bool {
+        self.post_filter == PostFilter::Preemption
     }
 
     /// Whether it spreads pods that have no constraints of their own, for which it has to know of

@@ -2,6 +2,7 @@
 
 pub(super) mod bind;
 mod events;
+pub(super) mod evict;
 pub(super) mod status;
 mod window;
 
@@ -14,10 +15,13 @@ use tokio::time::Instant;
 
 pub(super) use bind::BindLane;
 pub(super) use events::EventLane;
+pub(super) use evict::EvictLane;
 pub(super) use status::StatusLane;
 
 use super::client::{Fault, Reply};
-use crate::engine::{About, Action, Effect, EffectId, GroupStatus, ObjectEvent, StatusPatch};
+use crate::engine::{
+    About, Action, Effect, EffectId, Evict, GroupStatus, ObjectEvent, StatusPatch,
+};
 use crate::model::{PodGroup, PodRef};
 use crate::telemetry::metrics::LaneResult;
 
@@ -30,6 +34,14 @@ pub(super) struct BindOrder {
     pub(super) id: EffectId,
     pub(super) pod: Arc<PodRef>,
     pub(super) node: Arc<str>,
+}
+
+/// A pod to be evicted.
+#[derive(Debug)]
+pub(super) struct EvictOrder {
+    pub(super) id: EffectId,
+    pub(super) pod: Arc<PodRef>,
+    pub(super) evict: Evict,
 }
 
 /// A pod's status to be patched.
@@ -142,6 +154,7 @@ impl BindLoad {
 pub(super) struct Lanes {
     pub(super) load: Arc<BindLoad>,
     pub(super) binds: mpsc::UnboundedSender<BindOrder>,
+    pub(super) evictions: mpsc::UnboundedSender<EvictOrder>,
     pub(super) statuses: mpsc::UnboundedSender<Patch>,
     pub(super) events: mpsc::UnboundedSender<EventOrder>,
 }
@@ -161,6 +174,9 @@ impl Lanes {
                 self.load.ordered();
                 let _ = self.binds.send(BindOrder { id, pod, node });
             }
+            (About::Pod(pod), Action::Evict(evict)) => {
+                let _ = self.evictions.send(EvictOrder { id, pod, evict });
+            }
             (About::Pod(pod), Action::PatchStatus(patch)) => {
                 let _ = self
                     .statuses
@@ -173,12 +189,19 @@ impl Lanes {
             (about, Action::Emit(event)) => {
                 let _ = self.events.send(EventOrder { about, event });
             }
-            // Groups are not bound, and their status is not that of a pod.
-            (_, Action::Evict(_))
-            | (About::Group(_), Action::Bind { .. } | Action::PatchStatus(_))
+            // Groups are neither bound nor evicted, and their status is not that of a pod.
+            (About::Group(_), Action::Bind { .. } | Action::Evict(_) | Action::PatchStatus(_))
             | (About::Pod(_), Action::PatchGroup(_)) => {}
         }
     }
+}
+
+/// The type of a patch that merges conditions by their type.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// A time as the API writes it.
+fn second(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// How a call is counted.

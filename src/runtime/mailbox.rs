@@ -26,6 +26,8 @@ pub(super) enum Subject {
     Claim(Box<str>),
     Volume(Box<str>),
     StorageClass(Box<str>),
+    DisruptionBudget(Box<str>),
+    EvictionRights,
     Everything,
 }
 

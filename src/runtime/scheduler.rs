@@ -8,12 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::client::{self, ApiClient, Pace};
-use super::lanes::{BindLane, BindLoad, EventLane, Lanes, StatusLane};
+use super::lanes::{BindLane, BindLoad, EventLane, EvictLane, Lanes, StatusLane};
 use super::lease::{Campaign, Fence};
 use super::mailbox::Mailbox;
 use super::{Options, RunError, driver, http, watch};
 use crate::engine::{Engine, Setup};
-use crate::framework::Profile;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a bind may take before its outcome counts as unknown.
@@ -23,7 +22,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections kept for binds.
 const BIND_CONNECTIONS: usize = 256;
 /// Idle connections kept for everything else.
-const CALL_CONNECTIONS: usize = 16;
+const CALL_CONNECTIONS: usize = 32;
 /// How long status patches and events that still wait are written when stopping.
 const LINGER: Duration = Duration::from_secs(3);
 /// The same when another replica may be waiting for the lease: until then nobody schedules.
@@ -97,13 +96,12 @@ impl Scheduler {
 
         let mailbox = permits.0;
         let election = campaign.as_ref().map(Campaign::leadership);
-        let spreads_by_default = profiles.iter().any(Profile::spreads_by_default);
         let watches = watch::start_all(
             &watch_client,
             &mailbox,
             &metrics,
             &election,
-            spreads_by_default,
+            &profiles,
             |check| health.add_check(check, "not everything is listed yet"),
         );
         let health = Arc::new(health);
@@ -111,6 +109,7 @@ impl Scheduler {
         let pace = rate_limit.map(Pace::new);
         let clients = LaneClients {
             binds: bind_client.at(pace.clone()),
+            evictions: call_client.clone().at(pace.clone()),
             statuses: call_client.clone().at(pace),
             events: call_client.at(rate_limit.map(Pace::new)),
         };
@@ -234,6 +233,7 @@ async fn lost(campaign: &mut Option<Campaign>) -> RunError {
 
 struct LaneClients {
     binds: ApiClient,
+    evictions: ApiClient,
     statuses: ApiClient,
     events: ApiClient,
 }
@@ -245,11 +245,19 @@ fn start_lanes(
 ) -> (Lanes, Vec<JoinHandle<()>>) {
     let load = Arc::new(BindLoad::new());
     let (binds, bind_orders) = mpsc::unbounded_channel();
+    let (evictions, evict_orders) = mpsc::unbounded_channel();
     let (statuses, status_orders) = mpsc::unbounded_channel();
     let (events, event_orders) = mpsc::unbounded_channel();
     let bind_lane = BindLane {
         client: clients.binds,
         orders: bind_orders,
+        load: Arc::clone(&load),
+        mailbox: Arc::clone(mailbox),
+        metrics: Arc::clone(metrics),
+    };
+    let evict_lane = EvictLane {
+        client: clients.evictions,
+        orders: evict_orders,
         load: Arc::clone(&load),
         mailbox: Arc::clone(mailbox),
         metrics: Arc::clone(metrics),
@@ -270,12 +278,14 @@ fn start_lanes(
     };
     let tasks = vec![
         tokio::spawn(bind_lane.run()),
+        tokio::spawn(evict_lane.run()),
         tokio::spawn(status_lane.run()),
         tokio::spawn(event_lane.run()),
     ];
     let lanes = Lanes {
         load,
         binds,
+        evictions,
         statuses,
         events,
     };

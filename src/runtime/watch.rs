@@ -2,6 +2,7 @@
 
 mod groups;
 mod progress;
+mod rights;
 mod source;
 
 use std::collections::HashSet;
@@ -18,13 +19,15 @@ use super::http::ReadyFlag;
 use super::lease::Leadership;
 use super::mailbox::Mailbox;
 use crate::api::{
-    Kind, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass, ReplicaSet,
-    ReplicationController, Service, StatefulSet, StorageClass, Watched,
+    Kind, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
+    PriorityClass, ReplicaSet, ReplicationController, Service, StatefulSet, StorageClass, Watched,
 };
+use crate::framework::Profile;
 use crate::model::Dialect;
 use crate::telemetry::metrics::{Metrics, WatchEvent, WatchMetrics};
 use groups::Groups;
 pub(super) use progress::{Progress, Unsynced};
+use rights::Rights;
 pub(super) use source::Source;
 
 /// How long the server keeps a watch open. Short enough that a connection that died silently is
@@ -83,6 +86,13 @@ const OWNERS: &[WatchedKind] = &[
     ),
 ];
 
+/// What is watched for preemption.
+const BUDGETS: &[WatchedKind] = &[(
+    PodDisruptionBudget::KIND,
+    "watch-poddisruptionbudgets",
+    start::<PodDisruptionBudget>,
+)];
+
 /// The APIs that describe groups of pods, of which the server may have any, now or later.
 const GROUPS: &[(Dialect, &str)] = &[
     (Dialect::Kubernetes, "watch-podgroups.scheduling.k8s.io"),
@@ -93,23 +103,32 @@ const GROUPS: &[(Dialect, &str)] = &[
     (Dialect::Volcano, "watch-podgroups.scheduling.volcano.sh"),
 ];
 
-/// Starts every watch; those of services and controllers if pods are spread by default; those of
-/// groups of pods as soon as the server has them. With an
-/// election, decisions begin only when everything was listed again after this replica became the
-/// leader: what its predecessor did last may not have been seen yet.
+/// Starts every watch; those of services and controllers if a profile spreads pods by default;
+/// those of budgets, and the questions for the right to evict, if one preempts; those of groups of
+/// pods as soon as the server has them. With an election, decisions begin only when everything was
+/// listed again after this replica became the leader: what its predecessor did last may not have
+/// been seen yet.
 pub(super) fn start_all(
     client: &Client,
     mailbox: &Arc<Mailbox>,
     metrics: &Arc<Metrics>,
     election: &Election,
-    spreads_by_default: bool,
+    profiles: &[Profile],
     mut ready: impl FnMut(&'static str) -> ReadyFlag,
 ) -> Vec<Task> {
-    let owners = if spreads_by_default { OWNERS } else { &[] };
-    let unsynced = Unsynced::new(WATCHED.len() + owners.len() + GROUPS.len(), mailbox);
+    let preempts = profiles.iter().any(Profile::preempts);
+    let mut kinds = WATCHED.to_vec();
+    if profiles.iter().any(Profile::spreads_by_default) {
+        kinds.extend(OWNERS);
+    }
+    if preempts {
+        kinds.extend(BUDGETS);
+    }
+    let answers = kinds.len() + GROUPS.len() + usize::from(preempts);
+    let unsynced = Unsynced::new(answers, mailbox);
     let mut progress =
         |check| Progress::new(Arc::clone(&unsynced), ready(check), election.is_none());
-    let mut tasks: Vec<_> = (WATCHED.iter().chain(owners))
+    let mut tasks: Vec<_> = (kinds.into_iter())
         .map(|(kind, check, start)| {
             let (client, mailbox) = (client.clone(), Arc::clone(mailbox));
             let metrics = metrics.watch(kind);
@@ -128,6 +147,15 @@ pub(super) fn start_all(
         let task: Task = Box::pin(groups.run(progress(check)));
         task
     }));
+    if preempts {
+        let rights = Rights {
+            client: client.clone(),
+            mailbox: Arc::clone(mailbox),
+            election: election.clone(),
+            poll: rights::POLL,
+        };
+        tasks.push(Box::pin(rights.run(progress("eviction-rights"))));
+    }
     tasks
 }
 

@@ -27,6 +27,7 @@ mod connections;
 mod discovery;
 mod path;
 mod query;
+mod reviews;
 mod streams;
 mod tables;
 
@@ -217,6 +218,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -
     {
         return page;
     }
+    if request.method() == Method::POST && path == reviews::PATH {
+        let body = read(request.into_body()).await;
+        let answer = body.and_then(|body| reviews::grant(&body));
+        return answer.unwrap_or_else(|status| refusal(&status));
+    }
     match path::parse(&path, &served) {
         Ok(target) => match resource(&shared, target, request).await {
             Ok(response) => response,
@@ -261,19 +267,23 @@ async fn resource(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let verb = path::verb(&parts.method, &target, content_type)?;
-    let body = body::to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Status::new(
-            413,
-            "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {MAX_BODY}"),
-        )
-    })?;
+    let body = read(body).await?;
     let request = query.request(verb, target, &body, content_type)?;
     match shared.call(&request) {
         Answer::Reply(Ok(reply)) => Ok(granted(request.kind, &reply, form)),
         Answer::Reply(Err(status)) => Err(status),
         Answer::Lost => Ok(broken()),
     }
+}
+
+async fn read(body: Body) -> Result<Bytes, Status> {
+    body::to_bytes(body, MAX_BODY).await.map_err(|_| {
+        Status::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("Request entity too large: limit is {MAX_BODY}"),
+        )
+    })
 }
 
 fn granted(kind: &Kind, reply: &Reply, form: Form) -> Response {

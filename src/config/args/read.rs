@@ -3,9 +3,10 @@
 
 use super::{
     Args, DefaultPreemptionArgs, DynamicResourcesArgs, GangSchedulingArgs, InterPodAffinityArgs,
-    Nanoseconds, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
-    PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec, ScoringStrategy, StrategyType,
-    TopologySpreadConstraint, UtilizationShapePoint, VolumeBindingArgs,
+    MinCandidateNodes, Nanoseconds, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
+    NodeResourcesFitArgs, PodTopologySpreadArgs, RequestedToCapacityRatio, ResourceSpec,
+    ScoringStrategy, StrategyType, TopologySpreadConstraint, UtilizationShapePoint,
+    VolumeBindingArgs,
 };
 use crate::config::affinity::NodeAffinity;
 use crate::config::reader::{Fields, Problems, Reader};
@@ -75,15 +76,11 @@ fn bounded(
 
 fn default_preemption(fields: &mut Fields<'_>) -> Args {
     let (percentage, absolute) = ("minCandidateNodesPercentage", "minCandidateNodesAbsolute");
-    let args = DefaultPreemptionArgs {
-        min_candidate_nodes_percentage: bounded(
-            fields,
-            percentage,
-            10,
-            0..=100,
-            "not in valid range [0, 100]",
-        ),
-        min_candidate_nodes_absolute: bounded(
+    let given = [percentage, absolute].map(|name| fields.get(name).is_some());
+    let why = "not in valid range [0, 100]";
+    let least = MinCandidateNodes {
+        percentage: bounded(fields, percentage, 10, 0..=100, why),
+        absolute: bounded(
             fields,
             absolute,
             100,
@@ -91,13 +88,17 @@ fn default_preemption(fields: &mut Fields<'_>) -> Args {
             "not in valid range [0, inf)",
         ),
     };
-    if args.min_candidate_nodes_percentage == 0 && args.min_candidate_nodes_absolute == 0 {
+    if least.percentage == 0 && least.absolute == 0 {
         for (name, other) in [(percentage, absolute), (absolute, percentage)] {
             let why = format!("cannot be zero at the same time as {other}");
             fields.problems.invalid(&fields.path_of(name), 0, &why);
         }
     }
-    Args::DefaultPreemption(args)
+    let violate_pdb = fields.get("violatePDB").and_then(|one| one.boolean());
+    Args::DefaultPreemption(DefaultPreemptionArgs {
+        min_candidate_nodes: given.contains(&true).then_some(least),
+        violate_pdb: violate_pdb.unwrap_or(false),
+    })
 }
 
 fn dynamic_resources(fields: &mut Fields<'_>) -> Args {

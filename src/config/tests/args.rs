@@ -73,6 +73,19 @@ fn gang_scheduling() {
 #[test]
 fn default_preemption() {
     let plugin = "DefaultPreemption";
+    reads(plugin, "{violatePDB: false}", json!({}));
+    reads(plugin, "{violatePDB: true}", json!({ "violatePDB": true }));
+    let violating = "{minCandidateNodesAbsolute: 0, violatePDB: true}";
+    reads(
+        plugin,
+        violating,
+        json!({ "minCandidateNodesPercentage": 10, "minCandidateNodesAbsolute": 0, "violatePDB": true }),
+    );
+    wrong(
+        plugin,
+        "{violatePDB: 1}",
+        &[".violatePDB: must be true or false, not 1"],
+    );
     reads(
         plugin,
         "{minCandidateNodesPercentage: 50}",

@@ -42,10 +42,8 @@ fn a_file_that_says_nothing_has_upstreams_defaults() {
     assert_eq!(
         shown["profiles"][0]["pluginConfig"],
         json!([
-            args(
-                "DefaultPreemption",
-                json!({ "minCandidateNodesPercentage": 10, "minCandidateNodesAbsolute": 100 })
-            ),
+            // Without a limit all candidates are considered, which the numbers would deny.
+            args("DefaultPreemption", json!({})),
             args(
                 "DynamicResources",
                 json!({ "filterTimeout": "10s", "bindingTimeout": "10m0s" })

@@ -5,8 +5,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::cluster::Cluster;
+use crate::config::MinCandidateNodes;
 use crate::config::{self, Config};
-use crate::framework::{Diagnosis, Evaluation, PostFilter, Profile};
+use crate::framework::{Diagnosis, Evaluation, PostFilter, PreemptionPolicy, Profile};
 use crate::model::{LabelView as _, PodShape};
 use crate::plugins::testing::plain::{PlainNode, PlainPod};
 use crate::plugins::{default_profile, profile};
@@ -101,6 +102,33 @@ fn plugins_run_only_where_they_are_on() {
     }
     let off = of("plugins: {multiPoint: {disabled: [{name: DefaultPreemption}]}}");
     assert_eq!(off.post_filter, PostFilter::Other);
+}
+
+#[test]
+fn arguments_say_how_room_is_made() {
+    let least = |percentage, absolute| {
+        Some(MinCandidateNodes {
+            percentage,
+            absolute,
+        })
+    };
+    for (args, min_candidates, violate_pdb) in [
+        ("{}", None, false),
+        ("{violatePDB: true}", None, true),
+        ("{minCandidateNodesPercentage: 10}", least(10, 100), false),
+        ("{minCandidateNodesAbsolute: 5}", least(10, 5), false),
+    ] {
+        let found = of(&format!(
+            "pluginConfig: [{{name: DefaultPreemption, args: {args}}}]"
+        ));
+        let expected = PreemptionPolicy {
+            min_candidates,
+            violate_pdb,
+        };
+        assert_eq!(found.preemption, expected, "{args}");
+    }
+    let nothing = of("").preemption;
+    assert_eq!(nothing, PreemptionPolicy::default());
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Sender {
 }
 
 /// Sleeping for no time at all would still give way to the timer.
-async fn sleep(pause: Duration) {
+pub(super) async fn sleep(pause: Duration) {
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }

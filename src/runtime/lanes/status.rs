@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{BindLoad, GroupOrder, Patch, StatusOrder, lane_result};
+use super::{BindLoad, GroupOrder, Patch, STRATEGIC, StatusOrder, lane_result, second};
 use crate::engine::{EffectId, Nomination, Outcome, StatusPatch};
 use crate::model::{PodGroup, PodRef};
 use crate::runtime::client::ApiClient;
@@ -183,8 +183,6 @@ struct Answered {
     group: Option<PodGroup>,
 }
 
-const STRATEGIC: &str = "application/strategic-merge-patch+json";
-
 impl Request {
     /// None when it would change nothing.
     fn of(order: Patch, answers: &mut Answers, now: jiff::Timestamp) -> Option<Self> {
@@ -275,11 +273,6 @@ pub(in crate::runtime) fn body(pod: &PodRef, patch: &StatusPatch, now: jiff::Tim
         Nomination::Set(node) => status["nominatedNodeName"] = json!(&**node),
     }
     json!({ "metadata": { "uid": &*pod.uid }, "status": status })
-}
-
-/// A time as the API writes it.
-fn second(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The kinds that are watched, as sources of changes.
 
 use crate::api::{
-    Kind, Meta, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PriorityClass,
-    ReplicaSet, ReplicationController, Service, StatefulSet, StorageClass,
+    Kind, Meta, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
+    PriorityClass, ReplicaSet, ReplicationController, Service, StatefulSet, StorageClass,
 };
 use crate::engine::{Change, VolumeChange};
 use crate::model::ControllerKind;
@@ -213,6 +213,32 @@ impl Source for StatefulSet {
         Change::ControllerGone(ControllerKind::StatefulSet, namespace, name)
     }
 
+    fn unreadable(_: &Meta, _: String) -> Option<Change> {
+        None
+    }
+}
+
+impl Source for PodDisruptionBudget {
+    const WITHOUT: Option<&'static str> = Some("no budget protects pods from preemption");
+
+    fn identity(meta: &Meta) -> Box<str> {
+        path(meta)
+    }
+
+    fn subject(identity: Box<str>) -> Subject {
+        Subject::DisruptionBudget(identity)
+    }
+
+    fn changed(self) -> Change {
+        Change::DisruptionBudget(Box::new(self))
+    }
+
+    fn gone(identity: Box<str>) -> Change {
+        let (namespace, name) = apart(&identity);
+        Change::DisruptionBudgetGone(namespace, name)
+    }
+
+    /// One that was read before protects as it last did.
     fn unreadable(_: &Meta, _: String) -> Option<Change> {
         None
     }

@@ -5,7 +5,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Server, path, tables};
+use super::{Server, path, reviews, tables};
 use crate::simulator::request::Part;
 use crate::simulator::{ApiServer, Config};
 
@@ -130,4 +130,22 @@ async fn more_connections_than_slots_wait() {
     assert_eq!(answer(&mut third).await, "HTTP/1.1 200");
     drop((one, third, stop));
     serving.await.unwrap();
+}
+
+#[test]
+fn everybody_may_do_everything() {
+    for (body, expected) in [
+        (
+            r#"{"spec":{"resourceAttributes":{"verb":"delete"}}}"#,
+            Ok(201),
+        ),
+        ("{}", Err(400)),
+        ("[]", Err(400)),
+        ("null", Err(400)),
+        ("no", Err(400)),
+    ] {
+        let found = reviews::grant(body.as_bytes());
+        let found = found.map(|response| response.status().as_u16());
+        assert_eq!(found.map_err(|status| status.code), expected, "{body}");
+    }
 }
