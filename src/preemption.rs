@@ -11,6 +11,7 @@ mod units;
 pub use budgets::Budgets;
 
 use crate::cluster::{Cluster, NodeId, NodeSet, PlacedId};
+use crate::config::MinCandidateNodes;
 use crate::framework::{
     Evaluation, Incoming, Nominations, Obstacle, PluginSet, Profile, Reason, ReasonCounts,
 };
@@ -27,32 +28,19 @@ pub const NEVER: &str = "not eligible due to preemptionPolicy=Never.";
 /// Why a pod does not preempt that has done so and waits for its victims to go.
 pub const ONGOING: &str = "not eligible due to a terminating pod on the nominated node.";
 
-/// Of how many nodes at least it is found out what clearing them costs, before one is chosen: a
-/// share in percent of those that come into question, and a number. Source: DefaultPreemptionArgs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MinCandidates {
-    /// minCandidateNodesPercentage.
-    pub percentage: i32,
-    /// minCandidateNodesAbsolute.
-    pub absolute: i32,
+/// How many candidates are enough before one of them is chosen, of so many nodes that come into
+/// question. Source: `calculateNumCandidates`.
+fn enough(limit: MinCandidateNodes, nodes: usize) -> usize {
+    let at_least = |number: i32| usize::try_from(number).unwrap_or(0);
+    let share = nodes.saturating_mul(at_least(limit.percentage)) / 100;
+    share.max(at_least(limit.absolute)).min(nodes)
 }
 
-impl Default for MinCandidates {
-    fn default() -> Self {
-        Self {
-            percentage: 10,
-            absolute: 100,
-        }
-    }
-}
-
-impl MinCandidates {
-    fn of(self, nodes: usize) -> usize {
-        let at_least = |number: i32| usize::try_from(number).unwrap_or(0);
-        let share = nodes.saturating_mul(at_least(self.percentage)) / 100;
-        share.max(at_least(self.absolute)).min(nodes)
-    }
-}
+/// What upstream finds enough unless it is configured.
+const DEFAULT_LIMIT: MinCandidateNodes = MinCandidateNodes {
+    percentage: 10,
+    absolute: 100,
+};
 
 /// What the search knows besides the cluster.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +62,6 @@ pub struct Preemptor<'a> {
     pub nominated: &'a Nominations<'a>,
     /// Decides between nodes that cost the same.
     pub hash: u64,
-    /// None for all where that is cheap, and upstream's default elsewhere.
-    pub min_candidates: Option<MinCandidates>,
 }
 
 /// Whether anything can be done for a pod.
@@ -209,9 +195,8 @@ impl Search<'_> {
 
     /// Tries each node.
     fn one_by_one(&mut self, cluster: &mut Cluster, nodes: &NodeSet) -> Option<Candidate> {
-        let enough = (self.preemptor.min_candidates)
-            .unwrap_or_default()
-            .of(nodes.len());
+        let limit = self.profile.preemption.min_candidates;
+        let enough = enough(limit.unwrap_or(DEFAULT_LIMIT), nodes.len());
         let mut best: Option<((Cost, u64), Candidate)> = None;
         let (mut found, mut kept) = (0, false);
         let mut stock = Stock::default();
@@ -276,8 +261,8 @@ impl Search<'_> {
         nodes: &NodeSet,
         mut room: Room,
     ) -> Option<Candidate> {
-        let enough =
-            (self.preemptor.min_candidates).map_or(usize::MAX, |limit| limit.of(nodes.len()));
+        let limit = self.profile.preemption.min_candidates;
+        let enough = limit.map_or(usize::MAX, |limit| enough(limit, nodes.len()));
         let mut costs: Vec<((Cost, u64), NodeId)> = Vec::new();
         let mut kept = false;
         let mut stock = Stock::default();

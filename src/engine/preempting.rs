@@ -147,7 +147,6 @@ impl Engine {
             priority: pod.priority,
             nominated: &nominator.before(|other| other == key, pod.priority, pods, cluster),
             hash: pod.hash ^ self.seed,
-            min_candidates: None,
         };
         let surroundings = Surroundings {
             gangs: &gangs.table,

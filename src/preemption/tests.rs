@@ -43,7 +43,6 @@ fn verdict(cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
         priority,
         nominated: &Nominations::default(),
         hash: 0,
-        min_candidates: None,
     };
     let surroundings = Surroundings {
         gangs: &Gangs::default(),

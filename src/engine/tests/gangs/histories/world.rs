@@ -566,6 +566,13 @@ impl World {
                     }
                 }
             }
+            (About::Pod(pod), Action::Evict(_)) => {
+                let uid = pod.uid.to_string();
+                if self.pods.contains_key(&uid) && !fails {
+                    self.lose(&uid);
+                    self.edit_pod(&uid, "is evicted", |pod| pod.terminating = true);
+                }
+            }
             _ => return,
         }
         let now = self.scene.now;
