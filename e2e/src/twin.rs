@@ -16,6 +16,7 @@ mod profiles;
 pub mod questions;
 mod rest;
 pub mod scenario;
+mod victims;
 mod world;
 
 use std::collections::BTreeSet;
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 use self::board::{Board, View};
 use self::log::Log;
 use self::profiles::profiles;
-pub use self::rest::Change;
+pub use self::rest::{Change, OWN};
 use self::rest::{Rest, pod_path};
 use crate::controlplane::SchedulerOptions;
 use crate::harness::{metric, node_of, scheduled_condition};
@@ -47,6 +48,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Namespaces besides `default`, with the value of their label `team`.
 const NAMESPACES: [&str; 2] = ["blue", "green"];
+
+/// Priority classes, with their values.
+const CLASSES: [(&str, i32); 6] = [
+    ("lowest", i32::MIN),
+    ("negative", -10),
+    ("low", 10),
+    ("middle", 100),
+    ("high", 1000),
+    ("top", 5000),
+];
 
 /// Where pods live that only show what a scheduler has seen.
 const PROBES: &str = "probes";
@@ -108,6 +119,17 @@ impl Answer {
         })
     }
 
+    /// Whether an event has the message of a refusal, which it may cut off.
+    fn is_told_by(&self, event: &Event) -> bool {
+        let note = without_stray_words(event.note.as_deref().unwrap_or_default());
+        match self {
+            Self::Bound(_) => true,
+            Self::Refused { message, .. } => {
+                message.starts_with(note.strip_suffix(" ...").unwrap_or(note))
+            }
+        }
+    }
+
     fn is_gate(&self) -> bool {
         matches!(self, Self::Refused { reason, .. } if reason == "SchedulingGated")
     }
@@ -152,6 +174,8 @@ pub struct Twins {
     next: u64,
     /// The paths of what exists, oldest first.
     made: Vec<String>,
+    /// The paths of those that finalizers keep.
+    held: Vec<String>,
     /// Nodes have changed since both were last known to have seen everything.
     unseen: bool,
 }
@@ -178,6 +202,11 @@ impl Twins {
         });
         rest.create("/apis/scheduling.k8s.io/v1/priorityclasses", &patient)
             .await?;
+        for (name, value) in CLASSES {
+            let class = json!({"metadata": {"name": name}, "value": value});
+            rest.create("/apis/scheduling.k8s.io/v1/priorityclasses", &class)
+                .await?;
+        }
         let (kube, berth) = try_join(
             Party::start(SchedulerKind::KubeScheduler, Side::Kube, &lease),
             Party::start(SchedulerKind::under_test()?, Side::Berth, &lease),
@@ -191,6 +220,7 @@ impl Twins {
             _lease: lease,
             next: 0,
             made: Vec::new(),
+            held: Vec::new(),
             unseen: false,
         })
     }
@@ -202,12 +232,19 @@ impl Twins {
 
     async fn apply_to(&mut self, change: &Change, own: &str) -> Result<()> {
         self.unseen |= change.is_about_nodes();
-        self.made.extend(self.rest.apply(change, own).await?);
+        let made = self.rest.apply(change, own).await?;
+        if change.has_finalizers() {
+            self.held.extend(made.clone());
+        }
+        self.made.extend(made);
         Ok(())
     }
 
     /// Takes away everything that was made, newest first, and the changes of namespaces.
     async fn clear(&mut self) -> Result<()> {
+        for path in std::mem::take(&mut self.held) {
+            self.rest.release(&path).await?;
+        }
         let made = std::mem::take(&mut self.made);
         self.unseen |= !made.is_empty();
         let (pods, rest): (Vec<_>, Vec<_>) = made.iter().rev().partition(|path| {
@@ -314,13 +351,20 @@ impl Twins {
             .await
     }
 
-    /// The texts of all events about a pod, when there is one with this reason.
-    async fn events(&self, question: &Question, reason: Option<&str>) -> Result<BTreeSet<String>> {
+    /// The texts of all events about a pod, when there is one with this reason, and with its message if it was refused.
+    async fn events(
+        &self,
+        question: &Question,
+        reason: Option<&str>,
+        answer: &Answer,
+    ) -> Result<BTreeSet<String>> {
         self.board
             .wait(
                 LIMIT,
                 |view| {
-                    let is_it = |event: &&Event| event.reason.as_deref() == reason;
+                    let is_it = |event: &&Event| {
+                        event.reason.as_deref() == reason && answer.is_told_by(event)
+                    };
                     if reason.is_some() {
                         view.events(&question.key).find(is_it)?;
                     }

@@ -12,6 +12,9 @@ use crate::objects::{NodeBuilder, PodBuilder};
 /// How long admission may need to learn of namespaces and classes that were made just before.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(30);
 
+/// The schedulerName of pods that are for the scheduler whose turn it is.
+pub const OWN: &str = "own";
+
 /// A change of the cluster.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -69,6 +72,27 @@ impl Change {
     pub fn label_namespace(name: &str, labels: Value) -> Self {
         let patch = json!({"metadata": {"labels": labels}});
         Self::Patch(format!("/api/v1/namespaces/{name}"), patch)
+    }
+
+    /// The same, with pods of [`OWN`] for this scheduler.
+    pub fn told(&self, scheduler: &str) -> Self {
+        let mut change = self.clone();
+        if let Self::Create(_, object) = &mut change
+            && object["spec"]["schedulerName"] == OWN
+        {
+            object["spec"]["schedulerName"] = json!(scheduler);
+        }
+        change
+    }
+
+    /// Whether it makes a pod that is for the scheduler whose turn it is.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::Create(_, object) if object["spec"]["schedulerName"] == OWN)
+    }
+
+    /// Whether it makes an object that stays until its finalizers are taken away.
+    pub fn has_finalizers(&self) -> bool {
+        matches!(self, Self::Create(_, object) if object["metadata"]["finalizers"].is_array())
     }
 
     /// Whether it changes neither nodes nor pods, so that one scheduler may know of it a moment before the other.
@@ -163,6 +187,15 @@ impl Rest {
         // Controllers in the older APIs would wait for their pods to be orphaned.
         let options = json!({"gracePeriodSeconds": 0, "propagationPolicy": "Background"});
         match self.send(Method::DELETE, path, &options).await {
+            Err(error) if is_gone(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Takes the finalizers of an object away, if it is still there.
+    pub async fn release(&self, path: &str) -> Result<()> {
+        let patch = json!({"metadata": {"finalizers": null}});
+        match self.patch(path, &patch).await {
             Err(error) if is_gone(&error) => Ok(()),
             result => result,
         }

@@ -1,9 +1,9 @@
 //! Scenarios: a cluster, a pod, and what happens afterwards, step by step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Answer, Change, Question, Side, Twins};
 use crate::objects::{NodeBuilder, PodBuilder};
@@ -22,6 +22,10 @@ enum Outcome {
     Best(&'static str),
     /// It is refused, with another message than in the step before.
     Refused,
+    /// It is refused and nominated to this node, where so many pods have to leave, of which it evicts these.
+    Preempts(&'static str, usize, &'static [&'static str]),
+    /// It evicts these pods, which are gone at once, and is bound to this node.
+    Displaces(&'static str, &'static [&'static str]),
     /// It is held by its gates.
     Gated,
     /// It stays as it was.
@@ -33,6 +37,8 @@ enum Outcome {
 struct Step {
     changes: Vec<Change>,
     outcome: Option<Outcome>,
+    /// Pods that lose their nomination.
+    freed: Vec<&'static str>,
 }
 
 /// A scenario. It is written in the order in which it happens.
@@ -73,7 +79,7 @@ impl Scenario {
             Some(step) if step.outcome.is_none() => step.changes.push(change),
             _ => self.steps.push(Step {
                 changes: vec![change],
-                outcome: None,
+                ..Step::default()
             }),
         }
         self
@@ -90,6 +96,13 @@ impl Scenario {
     pub fn running(self, pods: impl IntoIterator<Item = PodBuilder>) -> Self {
         pods.into_iter()
             .fold(self, |scenario, pod| scenario.then(Change::pod(pod)))
+    }
+
+    /// Lets a pod of the namespace `default` have begun to run at this hour of a day long past.
+    pub fn started(self, pod: &str, hour: u8) -> Self {
+        let start = format!("2026-01-01T{hour:02}:00:00Z");
+        let status = json!({"phase": "Running", "startTime": start});
+        self.then(Change::patch_pod(pod, json!({"status": status})))
     }
 
     /// Adds an object to the collection of this path.
@@ -122,6 +135,46 @@ impl Scenario {
         self.outcome(Outcome::Gated)
     }
 
+    /// The pod is refused and nominated to this node, where it evicts these pods of the namespace `default`.
+    pub fn preempts(self, node: &'static str, victims: &'static [&'static str]) -> Self {
+        self.outcome(Outcome::Preempts(node, victims.len(), victims))
+    }
+
+    /// The same, where `number` pods have to go and only these do not leave already.
+    pub fn preempts_of(
+        self,
+        node: &'static str,
+        number: usize,
+        victims: &'static [&'static str],
+    ) -> Self {
+        self.outcome(Outcome::Preempts(node, number, victims))
+    }
+
+    /// The pod evicts these pods of the namespace `default`, which are gone at once, and is bound to this node.
+    pub fn displaces(self, node: &'static str, victims: &'static [&'static str]) -> Self {
+        self.outcome(Outcome::Displaces(node, victims))
+    }
+
+    /// With the outcome that was said last, a pod of the namespace `default` loses its nomination.
+    pub fn freeing(mut self, pod: &'static str) -> Self {
+        if let Some(step) = self.steps.last_mut() {
+            step.freed.push(pod);
+        }
+        self
+    }
+
+    /// Whether the cluster is the same for the second one when the first one has had its turn.
+    fn leaves_no_trace(&self) -> bool {
+        let [step] = self.steps.as_slice() else {
+            return false;
+        };
+        let preempts = matches!(
+            step.outcome,
+            Some(Outcome::Preempts(..) | Outcome::Displaces(..))
+        );
+        !preempts && !step.changes.iter().any(Change::is_told)
+    }
+
     /// Nothing becomes of it.
     pub fn same(self) -> Self {
         self.outcome(Outcome::Same)
@@ -131,8 +184,8 @@ impl Scenario {
         match self.steps.last_mut() {
             Some(step) if step.outcome.is_none() => step.outcome = Some(outcome),
             _ => self.steps.push(Step {
-                changes: Vec::new(),
                 outcome: Some(outcome),
+                ..Step::default()
             }),
         }
         self
@@ -146,6 +199,10 @@ struct Seen {
     events: BTreeSet<String>,
     /// The nodes that were equally good, if the side tells.
     best: BTreeSet<String>,
+    /// The node to which the pod is nominated.
+    nominated: Option<String>,
+    /// What has become of the other pods.
+    fates: BTreeMap<String, String>,
 }
 
 impl Twins {
@@ -175,7 +232,7 @@ impl Twins {
                 return Ok(Some(format!("kube-scheduler does not do it: {error:#}")));
             }
         };
-        if scenario.steps.len() > 1 {
+        if !scenario.leaves_no_trace() {
             self.clear().await?;
         }
         let ours = self.turn(scenario, Side::Berth).await;
@@ -196,25 +253,31 @@ impl Twins {
 
     /// Plays a scenario with one of them. The cluster stays as it is in the end, without the pod.
     async fn turn(&mut self, scenario: &Scenario, side: Side) -> Result<Vec<Seen>> {
-        // Without further steps the cluster is still there when it is the other one's turn.
-        let reused = scenario.steps.len() == 1 && side == Side::Berth;
+        // The cluster is still there when it is the other one's turn.
+        let reused = scenario.leaves_no_trace() && side == Side::Berth;
+        let scheduler = side.scheduler_name(scenario.profile);
         let mut steps = scenario.steps.iter();
         let first = steps.next().context("a scenario without a step")?;
         if !reused {
             for change in &first.changes {
-                self.apply(change).await?;
+                self.apply(&change.told(&scheduler)).await?;
             }
         }
         self.catch_up().await?;
         let question = self.ask(&scenario.pod, side, scenario.profile).await?;
         let mut seen = vec![self.see(&question, first, None).await?];
+        let mut victims = first.victims();
+        self.check_preempted(&question, &victims).await?;
         for (number, step) in steps.enumerate() {
             for change in &step.changes {
-                self.apply_to(change, &question.path).await?;
+                self.apply_to(&change.told(&scheduler), &question.path)
+                    .await?;
             }
             let before = seen.last().map(|seen| &seen.answer);
             let found = self.see(&question, step, before).await;
             seen.push(found.with_context(|| format!("step {}", number + 1))?);
+            victims.extend(step.victims());
+            self.check_preempted(&question, &victims).await?;
         }
         self.withdraw(question).await?;
         Ok(seen)
@@ -240,6 +303,19 @@ impl Twins {
                 let answer = self.wait(question, is_new).await?;
                 (answer, Some("FailedScheduling"))
             }
+            Outcome::Preempts(node, number, victims) => {
+                let text = placement(node, number);
+                let is_it = |answer: &Answer| answer.to_string().ends_with(&text);
+                let answer = self.wait(question, is_it).await?;
+                self.wait_nominated(question, node).await?;
+                self.wait_victims(question, victims, &step.freed).await?;
+                (answer, Some("FailedScheduling"))
+            }
+            Outcome::Displaces(_, victims) => {
+                let answer = self.wait(question, is_bound).await?;
+                self.wait_victims(question, victims, &step.freed).await?;
+                (answer, Some("Scheduled"))
+            }
             Outcome::Gated => (self.wait(question, Answer::is_gate).await?, None),
             Outcome::Same => {
                 self.settle(question.side).await?;
@@ -250,13 +326,19 @@ impl Twins {
                 (answer, None)
             }
         };
-        let events = self.events(question, reason).await?;
+        let events = self.events(question, reason, &answer).await?;
+        if let Outcome::Displaces(node, victims) = outcome {
+            let text = placement(node, victims.len());
+            if !events.iter().any(|event| event.ends_with(&text)) {
+                bail!("no event ends with {text:?}: {events:#?}");
+            }
+        }
         let mut best = BTreeSet::new();
         if let Answer::Bound(node) = &answer
             && question.side == Side::Kube
         {
             best = self.best(question, node)?;
-            if let Outcome::Best(expected) = outcome
+            if let Outcome::Best(expected) | Outcome::Displaces(expected, _) = outcome
                 && best != BTreeSet::from([expected.to_owned()])
             {
                 bail!("{expected} should be best, but {best:?} are");
@@ -266,8 +348,38 @@ impl Twins {
             answer,
             events,
             best,
+            nominated: self.nominated(question).await?,
+            fates: self.fates(question).await?,
         })
     }
+
+    /// Fails unless these pods were evicted, and no others.
+    async fn check_preempted(&self, question: &Question, victims: &BTreeSet<&str>) -> Result<()> {
+        let found = self.preempted(question).await?;
+        if !found.iter().map(String::as_str).eq(victims.iter().copied()) {
+            bail!("evicted are {found:?} and not {victims:?}");
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    /// Those that are evicted in this step.
+    fn victims(&self) -> BTreeSet<&'static str> {
+        match self.outcome {
+            Some(Outcome::Preempts(_, _, victims) | Outcome::Displaces(_, victims)) => {
+                victims.iter().copied().collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
+/// How the text of an attempt ends that makes room.
+fn placement(node: &str, victims: usize) -> String {
+    format!(
+        "preemption: found a potential placement for pod on node {node}, preempting {victims} victims"
+    )
 }
 
 /// How what Berth did differs from what kube-scheduler did.
@@ -282,10 +394,22 @@ fn difference(theirs: &Seen, ours: &Seen) -> Option<String> {
     } else if theirs.answer != ours.answer {
         return Some(format!("{}\n  instead of {}", ours.answer, theirs.answer));
     }
-    (theirs.events != ours.events).then(|| {
-        format!(
+    if theirs.events != ours.events {
+        return Some(format!(
             "events {:#?}\n  instead of {:#?}",
             ours.events, theirs.events
+        ));
+    }
+    if theirs.nominated != ours.nominated {
+        return Some(format!(
+            "nominated to {:?} instead of {:?}",
+            ours.nominated, theirs.nominated
+        ));
+    }
+    (theirs.fates != ours.fates).then(|| {
+        format!(
+            "other pods {:#?}\n  instead of {:#?}",
+            ours.fates, theirs.fates
         )
     })
 }

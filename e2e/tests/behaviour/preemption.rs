@@ -2,7 +2,63 @@
 
 use anyhow::Result;
 use e2e::harness::{Cluster, scheduled_condition};
-use e2e::objects::{node, pod};
+use e2e::objects::{PodBuilder, node, pod};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+
+const CLASSES: [(&str, i32); 3] = [("low", 10), ("middle", 100), ("high", 1000)];
+
+/// A cluster of nodes with 4 cpu, with priority classes and without a scheduler.
+async fn cluster(nodes: &[&str]) -> Result<Cluster> {
+    let cluster = Cluster::new().await?;
+    cluster
+        .create_nodes(nodes.iter().map(|name| node(name)))
+        .await?;
+    for (name, value) in CLASSES {
+        cluster.priority_class(name, value).await?;
+    }
+    Ok(cluster)
+}
+
+/// A pod that asks for cpu with a priority.
+fn asking(name: &str, cpu: &str, class: &str) -> PodBuilder {
+    pod(name).request("cpu", cpu).priority_class(class)
+}
+
+fn nomination(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.nominated_node_name.as_deref()
+}
+
+/// Makes a pod and waits until it is nominated to this node and the victims leave.
+async fn preempt(cluster: &Cluster, pod: PodBuilder, node: &str, victims: &[&str]) -> Result<()> {
+    let pod = cluster.pod(pod).await?;
+    let is_nominated = |pod: &Pod| (nomination(pod) == Some(node)).then_some(());
+    let name = pod.metadata.name.unwrap_or_default();
+    cluster.wait_pod(&name, "nominated", is_nominated).await?;
+    for victim in victims {
+        wait_leaving(cluster, victim).await?;
+    }
+    Ok(())
+}
+
+async fn wait_leaving(cluster: &Cluster, pod: &str) -> Result<()> {
+    let leaves = |pod: &Pod| pod.metadata.deletion_timestamp.as_ref().map(drop);
+    cluster.wait_pod(pod, "leaving", leaves).await
+}
+
+/// Fails if a pod was evicted, or is not even there.
+async fn check_stays(cluster: &Cluster, pod: &str) -> Result<()> {
+    let found = cluster.pods().get(pod).await?;
+    assert_eq!(found.metadata.deletion_timestamp, None, "{pod} leaves");
+    let events = cluster.events(pod).await?;
+    assert!(
+        events
+            .iter()
+            .all(|event| event.reason.as_deref() != Some("Preempted")),
+        "{pod}: {events:?}"
+    );
+    Ok(())
+}
 
 #[tokio::test]
 async fn nodes_where_preemption_is_no_help_are_counted() -> Result<()> {
@@ -39,7 +95,6 @@ async fn nodes_where_preemption_is_no_help_are_counted() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "nobody is evicted yet: preemption is words only"]
 async fn a_victim_makes_room() -> Result<()> {
     let mut cluster = Cluster::new().await?;
     cluster.create_nodes([node("n1"), node("n2")]).await?;
@@ -107,5 +162,160 @@ async fn a_victim_makes_room() -> Result<()> {
             .deletion_timestamp,
         None
     );
+    Ok(())
+}
+
+/// While the victim ends, the room is nobody else's.
+#[tokio::test]
+async fn the_room_is_for_the_pod_that_made_it() -> Result<()> {
+    let mut cluster = cluster(&["n1"]).await?;
+    cluster.pod_on(asking("low", "4", "low"), "n1").await?;
+    cluster.start_scheduler().await?;
+    // It waits for longer, and would fit.
+    cluster.pod(asking("other", "4", "low")).await?;
+    cluster.wait_unschedulable("other").await?;
+    preempt(&cluster, asking("p", "4", "high"), "n1", &["low"]).await?;
+    cluster.delete_pod("low").await?;
+    assert_eq!(cluster.wait_bound("p").await?, "n1");
+    cluster.delete_pod("p").await?;
+    assert_eq!(cluster.wait_bound("other").await?, "n1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_preemptor_that_goes_away_leaves_the_room_to_others() -> Result<()> {
+    let mut cluster = cluster(&["n1"]).await?;
+    cluster.pod_on(asking("low", "4", "low"), "n1").await?;
+    cluster.start_scheduler().await?;
+    preempt(&cluster, asking("p", "4", "high"), "n1", &["low"]).await?;
+    cluster.pod(asking("other", "4", "low")).await?;
+    cluster.wait_unschedulable("other").await?;
+    cluster.delete_pod("p").await?;
+    cluster.delete_pod("low").await?;
+    assert_eq!(cluster.wait_bound("other").await?, "n1");
+    Ok(())
+}
+
+const WAITING: &str = "0/2 nodes are available: 2 Insufficient cpu. \
+                       preemption: not eligible due to a terminating pod on the nominated node.";
+
+/// A full cluster of two nodes, where `p` has made `low` leave the first one. On the second one are `middle`, and
+/// `small`, whose end brings `p` back into the queue.
+async fn waiting_for_a_victim(low: PodBuilder) -> Result<Cluster> {
+    let mut cluster = cluster(&["n1", "n2"]).await?;
+    cluster.pod_on(low, "n1").await?;
+    cluster
+        .pod_on(asking("middle", "3", "middle"), "n2")
+        .await?;
+    cluster.pod_on(asking("small", "1", "high"), "n2").await?;
+    cluster.start_scheduler().await?;
+    preempt(&cluster, asking("p", "4", "high"), "n1", &["low"]).await?;
+    Ok(cluster)
+}
+
+#[tokio::test]
+async fn nobody_else_is_evicted_while_a_finalizer_keeps_the_victim() -> Result<()> {
+    let low = asking("low", "4", "low").metadata("finalizers", json!(["example.com/keep"]));
+    let cluster = waiting_for_a_victim(low).await?;
+    cluster.delete_pod("low").await?;
+    cluster.delete_pod("small").await?;
+    cluster.wait_message("p", WAITING).await?;
+    check_stays(&cluster, "middle").await?;
+    let released = json!({"metadata": {"finalizers": null}});
+    cluster.patch_pod("low", released).await?;
+    assert_eq!(cluster.wait_bound("p").await?, "n1");
+    check_stays(&cluster, "middle").await
+}
+
+/// A pod of low priority comes to the node by another way. It is evicted too, but not before the first victim is gone.
+#[tokio::test]
+async fn one_wave_of_victims_after_the_other() -> Result<()> {
+    let cluster = waiting_for_a_victim(asking("low", "4", "low")).await?;
+    cluster.pod(asking("rival", "1", "low").on("n1")).await?;
+    cluster.delete_pod("small").await?;
+    cluster.wait_message("p", WAITING).await?;
+    check_stays(&cluster, "rival").await?;
+    cluster.delete_pod("low").await?;
+    wait_leaving(&cluster, "rival").await?;
+    cluster.delete_pod("rival").await?;
+    assert_eq!(cluster.wait_bound("p").await?, "n1");
+    check_stays(&cluster, "middle").await
+}
+
+/// The same with a pod that nobody may evict: the pod gives the node up and waits.
+#[tokio::test]
+async fn a_competitor_takes_the_room() -> Result<()> {
+    let mut cluster = cluster(&["n1"]).await?;
+    cluster.pod_on(asking("low", "4", "low"), "n1").await?;
+    cluster.start_scheduler().await?;
+    preempt(&cluster, asking("p", "4", "high"), "n1", &["low"]).await?;
+    cluster.pod(asking("rival", "1", "high").on("n1")).await?;
+    cluster.delete_pod("low").await?;
+    cluster
+        .wait_message(
+            "p",
+            "0/1 nodes are available: 1 Insufficient cpu. \
+             preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+        )
+        .await?;
+    let pod = cluster.pods().get("p").await?;
+    assert_eq!(nomination(&pod), None);
+    check_stays(&cluster, "rival").await?;
+    cluster.delete_pod("rival").await?;
+    assert_eq!(cluster.wait_bound("p").await?, "n1");
+    Ok(())
+}
+
+/// A pod of higher priority needs the same room: it evicts nobody twice, and the first one waits again.
+#[tokio::test]
+async fn a_higher_one_takes_the_room() -> Result<()> {
+    let mut cluster = cluster(&["n1"]).await?;
+    cluster.pod_on(asking("low", "4", "low"), "n1").await?;
+    cluster.start_scheduler().await?;
+    preempt(&cluster, asking("first", "4", "middle"), "n1", &["low"]).await?;
+    preempt(&cluster, asking("second", "4", "high"), "n1", &[]).await?;
+    cluster.delete_pod("low").await?;
+    assert_eq!(cluster.wait_bound("second").await?, "n1");
+    cluster
+        .wait_message(
+            "first",
+            "0/1 nodes are available: 1 Insufficient cpu. \
+             preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+        )
+        .await?;
+    let first = cluster.pods().get("first").await?;
+    assert_eq!(nomination(&first), None);
+    check_stays(&cluster, "second").await?;
+    let events = cluster.events("low").await?;
+    let evictions = events
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("Preempted"));
+    assert_eq!(evictions.count(), 1, "{events:?}");
+    Ok(())
+}
+
+/// What a preemption has begun is written in the nomination, so that the next scheduler goes on with it.
+#[tokio::test]
+async fn a_restart_between_nomination_and_bind() -> Result<()> {
+    let mut cluster = cluster(&["n1"]).await?;
+    cluster.pod_on(asking("low", "4", "low"), "n1").await?;
+    cluster.start_scheduler().await?;
+    // It is older, and nobody tries it before the restart.
+    let other = asking("other", "4", "high").gate("later");
+    cluster.pod(other).await?;
+    preempt(&cluster, asking("p", "4", "high"), "n1", &["low"]).await?;
+    cluster.take_scheduler()?.kill();
+    cluster.delete_pod("low").await?;
+    let open = json!({"spec": {"schedulingGates": []}});
+    cluster.patch_pod("other", open).await?;
+    cluster.start_scheduler().await?;
+    assert_eq!(cluster.wait_bound("p").await?, "n1");
+    cluster
+        .wait_message(
+            "other",
+            "0/1 nodes are available: 1 Insufficient cpu. \
+             preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+        )
+        .await?;
     Ok(())
 }

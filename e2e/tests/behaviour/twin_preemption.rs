@@ -208,14 +208,12 @@ async fn compare(seed: u64) -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "nobody is evicted yet: preemption is words only"]
 async fn the_same_victims_as_kube_scheduler_1() -> Result<()> {
     compare(1).await
 }
 
 /// Another cluster for every value of `E2E_SEED`.
 #[tokio::test]
-#[ignore = "nobody is evicted yet: preemption is words only"]
 async fn the_same_victims_as_kube_scheduler_any() -> Result<()> {
     let seed = std::env::var("E2E_SEED").map_or(Ok(2), |seed| seed.parse())?;
     compare(seed).await

@@ -8,6 +8,7 @@
 mod affinity;
 mod filters;
 mod owners;
+mod preemption;
 mod questions;
 mod resources;
 mod scores;
