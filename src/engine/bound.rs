@@ -56,8 +56,10 @@ impl Engine {
             self.wake(&ClusterEvent::AssignedPodAdd(new), now);
         }
         if old.node == new.node {
+            let is_victim = self.preemptions.is_victim(&record.reference.uid);
             for kind in self.placed_changes(old, new) {
-                self.wake(&ClusterEvent::AssignedPodUpdate(kind, old, new), now);
+                let event = ClusterEvent::AssignedPodUpdate(kind, old, new);
+                self.wake_but(is_victim, &event, now);
             }
         }
     }

@@ -360,12 +360,17 @@ impl Engine {
         }
     }
 
-    /// A pod is gone. Whoever has waited for the last of its victims comes back at once.
+    /// A pod is gone. Whoever has waited for the last of its victims comes back at once; a pod that
+    /// waits for others of them is tried as after any event, and a gang waits on.
     pub(super) fn victim_gone(&mut self, uid: &str, now: Time) {
-        for key in self.preemptions.gone(uid) {
-            self.queue.hold(key, false);
-            let cause = Cause::Event(crate::framework::EventKind::AssignedPodDelete);
-            self.queue.wake_now(key, cause, now);
+        let cause = Cause::Event(crate::framework::EventKind::AssignedPodDelete);
+        for (key, last) in self.preemptions.gone(uid) {
+            if last {
+                self.queue.hold(key, false);
+                self.queue.wake_now(key, cause, now);
+            } else if self.pods.contains_key(&key) {
+                self.queue.wake_one(key, cause, now);
+            }
         }
     }
 

@@ -16,7 +16,8 @@ use crate::telemetry::metrics::Preemptor;
 const LIMIT: u32 = 8;
 /// How long it rests.
 const REST: Duration = Duration::from_secs(10 * 60);
-/// How long it waits after its first wave before the next one; doubled with each further one.
+/// How long it waits after its second wave before the next one; doubled with each further one. The
+/// first one may have come too early, or somebody else was faster.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest such wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -99,7 +100,7 @@ impl Preemptions {
             return Ok(());
         }
         self.due.insert((guard.next, key));
-        if guard.waves % LIMIT == 0 {
+        if guard.waves.is_multiple_of(LIMIT) {
             let told = std::mem::replace(&mut guard.told, true);
             let waves = guard.waves;
             return Err(Denied::Often { waves, told });
@@ -113,10 +114,12 @@ impl Preemptions {
         let guard = self.guards.entry(key).or_default();
         guard.waves += 1;
         guard.told = false;
-        let pause = PAUSE.saturating_mul(1 << (guard.waves - 1).min(16));
-        guard.next = if guard.waves % LIMIT == 0 {
+        guard.next = if guard.waves.is_multiple_of(LIMIT) {
             now + REST
+        } else if guard.waves == 1 {
+            now
         } else {
+            let pause = PAUSE.saturating_mul(1 << (guard.waves - 2).min(16));
             now + pause.min(LONGEST_PAUSE)
         };
         for uid in &victims {
@@ -147,20 +150,21 @@ impl Preemptions {
         }
     }
 
-    /// A pod is gone. Answers those for whom it was the last victim.
-    pub(super) fn gone(&mut self, uid: &str) -> Vec<PodKey> {
+    /// A pod is gone. Answers whose victim it was, and whether it was the last one.
+    pub(super) fn gone(&mut self, uid: &str) -> Vec<(PodKey, bool)> {
         let waiting = self.by_victim.remove(uid).unwrap_or_default();
-        let mut free = Vec::new();
+        let mut preemptors = Vec::with_capacity(waiting.len());
         for key in waiting {
             if let Some(victims) = self.waves.get_mut(&key) {
                 victims.remove(uid);
-                if victims.is_empty() {
+                let last = victims.is_empty();
+                if last {
                     self.waves.remove(&key);
-                    free.push(key);
                 }
+                preemptors.push((key, last));
             }
         }
-        free
+        preemptors
     }
 
     pub(super) fn sent(&mut self, id: EffectId, under_way: UnderWay, execution: Execution) {
