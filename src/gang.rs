@@ -16,7 +16,8 @@ use std::sync::Arc;
 pub use counts::Counts;
 pub use member::{Member, Place};
 pub use placement::{
-    Candidate, CandidateClass, Need, Placed, Plan, Refusal, Refused, Request, plan,
+    Candidate, CandidateClass, Domain, Need, Placed, Plan, Refusal, Refused, Request, domains,
+    order, plan,
 };
 pub use readiness::{Invalid, Readiness, Waits};
 

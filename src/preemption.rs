@@ -6,9 +6,11 @@
 mod budgets;
 mod choice;
 mod dry_run;
+mod gangs;
 mod units;
 
 pub use budgets::Budgets;
+pub use gangs::{GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
 
 use crate::cluster::{Cluster, NodeId, NodeSet, PlacedId};
 use crate::config::MinCandidateNodes;
@@ -124,8 +126,7 @@ pub fn search(
         refusals: ReasonCounts::default(),
     };
     // Where nobody anywhere could be a victim no node needs looking at.
-    let nobody = surroundings.gangs.lowest_priority().into_iter();
-    let lowest = nobody.chain(cluster.lowest_priority()).min();
+    let lowest = lowest_priority(cluster, surroundings.gangs);
     let found = if lowest.is_none_or(|lowest| lowest >= preemptor.priority) {
         search.refusals.add(NO_VICTIMS.into(), candidates.len());
         None
@@ -144,6 +145,16 @@ pub fn search(
     counts.add(NOT_HELPFUL.into(), total - candidates.len());
     let reasons = counts.text().unwrap_or_default();
     Verdict::Hopeless(format!("0/{total} nodes are available: {reasons}."))
+}
+
+/// The lowest priority that anything placed may have.
+fn lowest_priority(cluster: &Cluster, gangs: &Gangs) -> Option<i32> {
+    let of_pods = cluster.lowest_priority()?;
+    Some(
+        gangs
+            .lowest_priority()
+            .map_or(of_pods, |lowest| lowest.min(of_pods)),
+    )
 }
 
 struct Search<'a> {

@@ -85,7 +85,11 @@ impl Engine {
             node,
         };
         let event = ClusterEvent::AssignedPodDelete(gone);
-        let audience = Audience::up_to(ended.priority);
+        // A preemptor whose nomination moved is not its own audience.
+        let audience = Audience {
+            but_held: true,
+            ..Audience::up_to(ended.priority)
+        };
         self.wake_those(audience, &event, now);
     }
 

@@ -9,7 +9,7 @@ use super::{
     Diagnosis, EventSet, Incoming, Obstacle, PermitAnswer, PermitWait, Plugin, PreFilterAnswer,
     Topic,
 };
-use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId, ResourceId};
 use crate::config::MinCandidateNodes;
 use crate::model::{PodRef, PodShape};
 
@@ -427,6 +427,18 @@ impl Profile {
             };
         }
         found
+    }
+
+    /// The room that the pod needs on its node, as far as its filters tell.
+    pub fn asked_room(&self, pod: &PodShape, cluster: &Cluster) -> Vec<(ResourceId, i64)> {
+        let filters = (self.filters.iter()).filter_map(|index| self.plugin(*index).filter());
+        let mut asked = Vec::new();
+        for filter in filters {
+            if let Obstacle::Room(room) = filter.obstacle(pod, cluster) {
+                asked.extend(room);
+            }
+        }
+        asked
     }
 
     /// Whether pods on other nodes have a say, as far as these filters tell that are not skipped.

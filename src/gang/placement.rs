@@ -162,6 +162,22 @@ pub fn plan(
     Planner::new(request, classes).plan(cluster)
 }
 
+/// The domains in one of which the gang must be; one for the whole cluster if it may be anywhere.
+/// Members that run already pin it to where they are.
+pub fn domains(cluster: &Cluster, topology: &GangTopology, anchors: &[NodeId]) -> Vec<Domain> {
+    let required = GangTopology {
+        required: topology.required.clone(),
+        preferred: Box::default(),
+    };
+    let mut levels = domains::levels(cluster, &required, anchors);
+    levels.pop().unwrap_or_default()
+}
+
+/// The candidates in the order in which they are placed.
+pub fn order(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
+    order::of(request, classes)
+}
+
 struct Planner<'a, 'b> {
     request: &'a Request<'b>,
     classes: &'a mut [CandidateClass],

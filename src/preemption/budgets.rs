@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::units::Unit;
+use crate::cluster::Cluster;
 use crate::model::{DisruptionBudget, PodRef};
 
 type Labels = [(Box<str>, Box<str>)];
@@ -33,6 +35,18 @@ impl Budgets {
         }
     }
 
+    /// The budgets that the eviction of this pod counts against, by name.
+    pub(super) fn of<'a>(
+        &'a self,
+        pod: &'a PodRef,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = &'a Arc<DisruptionBudget>> {
+        let of_namespace = self.by_namespace.get(&pod.namespace);
+        (of_namespace.into_iter())
+            .flat_map(BTreeMap::values)
+            .filter(move |budget| budget.counts(pod, labels))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.by_namespace.is_empty()
@@ -52,6 +66,30 @@ impl<'a> Allowance<'a> {
             budgets,
             left: BTreeMap::new(),
         }
+    }
+
+    /// Whether there is no budget at all.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.budgets.is_empty()
+    }
+
+    /// Whether the eviction of this pod counts against any budget.
+    pub(super) fn counts(&self, pod: &PodRef, labels: &Labels) -> bool {
+        self.budgets.of(pod, labels).next().is_some()
+    }
+
+    /// Counts the eviction of all pods of a unit if every budget allows it, and answers whether.
+    pub(super) fn bears(&mut self, cluster: &Cluster, unit: &Unit) -> bool {
+        let mut after = self.clone();
+        let mut records = unit.pods().iter().filter_map(|pod| cluster.placed(*pod));
+        let bears = records.all(|record| {
+            let labels = &cluster.peers().class(record.peers).spec().labels;
+            after.charge(&record.reference, labels).is_none()
+        });
+        if bears {
+            *self = after;
+        }
+        bears
     }
 
     /// Counts the eviction of a pod and answers the first budget that does not allow it. As upstream

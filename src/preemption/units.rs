@@ -49,6 +49,12 @@ impl Unit {
         self.grouped
     }
 
+    /// Whether it is a pod of a group whose other pods stay, though the group says nothing of how
+    /// many it can do without.
+    pub(super) fn is_part_of_group(&self) -> bool {
+        self.grouped && matches!(self.pods, Pods::One(_))
+    }
+
     /// The more important one first. Source: `MoreImportantVictim`.
     pub(super) fn by_importance(&self, other: &Self) -> Ordering {
         let key = |unit: &Self| (unit.priority, unit.grouped, unit.pods().len());
@@ -114,6 +120,8 @@ pub(super) struct Finder<'a> {
     gangs: &'a Gangs,
     /// What has a lower priority can be evicted.
     below: i32,
+    /// The group that is not touched.
+    except: Option<GangId>,
     /// Groups that go as a whole, which may be met on many nodes.
     wholes: BTreeMap<GangId, Unit>,
 }
@@ -123,7 +131,16 @@ impl<'a> Finder<'a> {
         Self {
             gangs,
             below,
+            except: None,
             wholes: BTreeMap::new(),
+        }
+    }
+
+    /// Nobody of this gang can be evicted.
+    pub(super) fn without(self, gang: GangId) -> Self {
+        Self {
+            except: Some(gang),
+            ..self
         }
     }
 
@@ -146,6 +163,7 @@ impl<'a> Finder<'a> {
                 self.gangs.of_member(&record.reference.uid)
             };
             match gang {
+                Some(gang) if Some(gang) == self.except => {}
                 Some(gang) => of_gangs.entry(gang).or_default().push(id),
                 None if record.priority < self.below => {
                     units.push(single(id, record, record.priority, false));

@@ -1,0 +1,564 @@
+//! Whom to evict so that a whole gang fits, or nobody.
+//!
+//! Members are placed one after another on one state: where there is room, or else on the node that
+//! costs least to clear, with the victims gone and the members before it counted. What turns out not
+//! to be needed in the end is given back. If that leads nowhere though it might go, everything that
+//! may go is taken away, as upstream does (`framework/preemption/podgrouppreemption.go`), and given
+//! back as far as the members still fit.
+
+mod cost;
+mod prices;
+mod reprieve;
+
+use std::collections::BTreeMap;
+
+use super::budgets::Allowance;
+use super::dry_run::Stock;
+use super::units::{Finder, Taken, Unit};
+use super::{Preemptor, Surroundings, lowest_priority};
+use crate::cluster::{Cluster, Keep, NodeId, PlacedId, PlacedRecord};
+use crate::framework::{Incoming, Obstacle};
+use crate::gang::{CandidateClass, Domain, GangId, Request, domains, order, plan};
+use cost::GangCost;
+use prices::Prices;
+use reprieve::reprieve;
+
+/// Who wants room.
+#[derive(Clone, Copy, Debug)]
+pub struct GangPreemptor<'a> {
+    /// The gang, of which no pod is a victim.
+    pub gang: GangId,
+    /// What has a lower priority may have to go.
+    pub priority: i32,
+    /// Whether pods may go that a budget protects.
+    pub violate_pdb: bool,
+    /// What it asks.
+    pub request: &'a Request<'a>,
+}
+
+/// Whether anything can be done for a gang.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GangVerdict {
+    /// Nothing, in these words.
+    Hopeless(String),
+    /// If these go it fits.
+    Candidate(GangCandidate),
+}
+
+/// Who has to go for a gang.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GangCandidate {
+    /// The pods, the most important first.
+    pub victims: Vec<PlacedId>,
+    /// How many of them a budget protects.
+    pub violations: usize,
+    /// How many groups, or single pods of groups, are among them.
+    pub groups: usize,
+    /// Where which member goes then, by its place in the list of candidates.
+    pub nodes: Vec<(usize, NodeId)>,
+}
+
+/// Finds the pods that have to go so that the gang fits.
+pub fn search_for_gang(
+    cluster: &mut Cluster,
+    preemptor: GangPreemptor<'_>,
+    classes: &mut [CandidateClass],
+    surroundings: Surroundings<'_>,
+) -> GangVerdict {
+    let lowest = lowest_priority(cluster, surroundings.gangs);
+    if lowest.is_none_or(|lowest| lowest >= preemptor.priority) {
+        let why = "No preemption victims found for incoming preemptor";
+        return GangVerdict::Hopeless(why.to_owned());
+    }
+    let mut search = Search {
+        preemptor,
+        surroundings,
+        classes,
+        most: (0, 0),
+    };
+    let limits = Limits {
+        below: preemptor.priority,
+        violate_pdb: preemptor.violate_pdb,
+    };
+    if let Some((_, found)) = search.cheapest(cluster, limits) {
+        return GangVerdict::Candidate(found);
+    }
+    let (placed, left) = search.most;
+    let mut why = format!(
+        "minCount ({}) cannot be satisfied: {placed} scheduled, {left} remaining",
+        preemptor.request.need.pods
+    );
+    if let Some(more) = search.what_it_would_take(cluster, limits) {
+        why = format!("{why}; {more}");
+    }
+    GangVerdict::Hopeless(why)
+}
+
+/// Who may be evicted.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    below: i32,
+    violate_pdb: bool,
+}
+
+/// A member that has its place in the trial.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    candidate: usize,
+    node: NodeId,
+    placed: PlacedId,
+}
+
+/// Pods that are gone in the trial.
+#[derive(Debug)]
+struct Chosen {
+    unit: Unit,
+    records: Vec<PlacedRecord>,
+}
+
+struct Search<'a, 'b> {
+    preemptor: GangPreemptor<'a>,
+    surroundings: Surroundings<'a>,
+    classes: &'b mut [CandidateClass],
+    /// How many members were placed at most, and how many were not reached then.
+    most: (usize, usize),
+}
+
+impl Search<'_, '_> {
+    /// The least that has to go, of all domains in question.
+    fn cheapest(
+        &mut self,
+        cluster: &mut Cluster,
+        limits: Limits,
+    ) -> Option<(GangCost, GangCandidate)> {
+        let request = self.preemptor.request;
+        let mut best: Option<(GangCost, GangCandidate)> = None;
+        for domain in domains(cluster, request.topology, request.anchors) {
+            let found = self.in_domain(cluster, &domain, limits);
+            if let Some(found) = found
+                && best.as_ref().is_none_or(|(held, _)| found.0 < *held)
+            {
+                best = Some(found);
+            }
+        }
+        best
+    }
+
+    fn in_domain(
+        &mut self,
+        cluster: &mut Cluster,
+        domain: &Domain,
+        limits: Limits,
+    ) -> Option<(GangCost, GangCandidate)> {
+        let found =
+            cluster.speculate(|cluster| (Keep::RollBack, self.one_by_one(cluster, domain, limits)));
+        if found.is_some() || !self.may_fit(cluster, domain, limits) {
+            return found;
+        }
+        cluster.speculate(|cluster| {
+            (
+                Keep::RollBack,
+                self.by_clearing_all(cluster, domain, limits),
+            )
+        })
+    }
+
+    /// Places members one after another.
+    fn one_by_one(
+        &mut self,
+        cluster: &mut Cluster,
+        domain: &Domain,
+        limits: Limits,
+    ) -> Option<(GangCost, GangCandidate)> {
+        let request = self.preemptor.request;
+        let order = order(request, self.classes);
+        let (gangs, budgets) = (self.surroundings.gangs, self.surroundings.budgets);
+        let mut scene = Scene {
+            finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
+            taken: Taken::default(),
+            allowance: Allowance::new(budgets),
+            prices: (0..self.classes.len()).map(|_| Prices::default()).collect(),
+            limits,
+        };
+        let mut missing: BTreeMap<&str, usize> = (request.need.roles.iter())
+            .map(|(role, asked)| (&**role, *asked))
+            .collect();
+        let (mut seats, mut chosen): (Vec<Seat>, Vec<Chosen>) = (Vec::new(), Vec::new());
+        // What is like a member that found no place finds none either, until something has changed.
+        let mut in_vain = Vec::new();
+        for (rank, &index) in order.iter().enumerate() {
+            let wanted = request.need.pods.saturating_sub(seats.len());
+            let of_roles: usize = missing.values().sum();
+            if wanted == 0 && of_roles == 0 {
+                break;
+            }
+            let left = order.len() - rank;
+            if left < wanted.max(of_roles) {
+                self.most = self.most.max((seats.len(), left));
+                return None;
+            }
+            let candidate = request.candidates.get(index)?;
+            let role = candidate
+                .role
+                .filter(|role| missing.get(role).is_some_and(|left| *left > 0));
+            if role.is_none() && wanted <= of_roles {
+                continue;
+            }
+            let kind = (candidate.class, candidate.peers, seats.len());
+            if in_vain.contains(&kind) {
+                continue;
+            }
+            let Some(node) = self.seat(cluster, domain, index, &mut scene, &mut chosen) else {
+                in_vain.push(kind);
+                continue;
+            };
+            let placed = cluster.assume(
+                candidate.reference,
+                candidate.priority,
+                candidate.placed,
+                candidate.peers,
+                node,
+            );
+            seats.push(Seat {
+                candidate: index,
+                node,
+                placed,
+            });
+            if let Some(left) = role.and_then(|role| missing.get_mut(role)) {
+                *left -= 1;
+            }
+        }
+        if seats.len() < request.need.pods || missing.values().any(|left| *left > 0) {
+            self.most = self.most.max((seats.len(), 0));
+            return None;
+        }
+        Some(self.settle(cluster, seats, chosen))
+    }
+
+    /// Where a member goes: what has to go for it is gone then.
+    fn seat(
+        &mut self,
+        cluster: &mut Cluster,
+        domain: &Domain,
+        index: usize,
+        scene: &mut Scene<'_>,
+        chosen: &mut Vec<Chosen>,
+    ) -> Option<NodeId> {
+        let request = self.preemptor.request;
+        let profile = request.profile;
+        let candidate = request.candidates.get(index)?;
+        let class = self.classes.get_mut(candidate.class)?;
+        let evaluation = &mut class.evaluation;
+        let incoming = Incoming {
+            shape: &class.shape,
+            peers: candidate.peers,
+        };
+        evaluation.filter(profile, incoming, cluster);
+        if evaluation.error().is_some() || evaluation.rejection().is_some() {
+            return None;
+        }
+        if let Some(nodes) = &domain.nodes {
+            evaluation.confine(nodes);
+        }
+        evaluation.yield_to(profile, incoming, cluster, request.nominated);
+        if !evaluation.feasible().is_empty() {
+            evaluation.score(profile, incoming, cluster);
+            return Some(evaluation.choose(cluster, candidate.hash)?.node);
+        }
+        let mut nodes = evaluation.resolvable();
+        if let Some(within) = &domain.nodes {
+            nodes.intersect(within);
+        }
+        let preemptor = Preemptor {
+            pod: incoming,
+            priority: candidate.priority,
+            nominated: request.nominated,
+            hash: candidate.hash,
+        };
+        let skipped = evaluation.skipped();
+        let prices = scene.prices.get_mut(candidate.class)?;
+        let asked = match profile.obstacle(&class.shape, cluster, skipped) {
+            Obstacle::Room(asked) => Some(asked),
+            Obstacle::None | Obstacle::Pods => None,
+        };
+        let mut prices = std::mem::take(prices);
+        let found = prices.cheapest(
+            cluster,
+            scene,
+            (profile, &preemptor, skipped),
+            asked,
+            &nodes,
+        );
+        if let Some(slot) = scene.prices.get_mut(candidate.class) {
+            *slot = prices;
+        }
+        let (node, units) = found?;
+        for unit in units {
+            self.evict(cluster, scene, unit, chosen);
+        }
+        Some(node)
+    }
+
+    fn evict(
+        &self,
+        cluster: &mut Cluster,
+        scene: &mut Scene<'_>,
+        unit: Unit,
+        chosen: &mut Vec<Chosen>,
+    ) {
+        let mut records = Vec::new();
+        for &pod in unit.pods() {
+            let Some(record) = cluster.placed(pod) else {
+                continue;
+            };
+            scene.taken.take(self.surroundings.gangs, record);
+            let labels = &cluster.peers().class(record.peers).spec().labels;
+            if scene.allowance.counts(&record.reference, labels) {
+                scene.allowance.charge(&record.reference, labels);
+                for prices in &mut scene.prices {
+                    prices.forget_all();
+                }
+            }
+            records.extend(cluster.remove(pod));
+        }
+        // What is left of a gang may be its core now, wherever it is.
+        let gangs = self.surroundings.gangs;
+        let touched = (records.iter()).filter_map(|record| gangs.of_member(&record.reference.uid));
+        for gang in touched {
+            let members = gangs.get(gang).into_iter().flat_map(|gang| gang.members());
+            for (uid, _) in members {
+                let placed = cluster
+                    .placed_by_uid(uid)
+                    .and_then(|pod| cluster.placed(pod));
+                if let Some(record) = placed {
+                    for prices in &mut scene.prices {
+                        prices.forget(record.node);
+                    }
+                }
+            }
+        }
+        chosen.push(Chosen { unit, records });
+    }
+
+    /// Whether there could be room for enough members if all were gone that may go: a bound that is
+    /// cheap to come by.
+    fn may_fit(&self, cluster: &Cluster, domain: &Domain, limits: Limits) -> bool {
+        let request = self.preemptor.request;
+        let mut members = vec![0_usize; self.classes.len()];
+        for candidate in request.candidates {
+            if let Some(count) = members.get_mut(candidate.class) {
+                *count += 1;
+            }
+        }
+        let nodes = domain.nodes.as_ref().unwrap_or(cluster.nodes());
+        let mut room = 0_usize;
+        for (class, members) in self.classes.iter().zip(members) {
+            let asked = request.profile.asked_room(&class.shape, cluster);
+            let of_class: usize = (nodes.iter())
+                .map(|node| {
+                    prices::room_without(
+                        cluster,
+                        self.surroundings.gangs,
+                        node,
+                        limits.below,
+                        &asked,
+                    )
+                })
+                .fold(0, usize::saturating_add);
+            room = room.saturating_add(of_class.min(members));
+        }
+        room >= request.need.pods
+    }
+
+    /// Takes everything away that may go, and plans the gang as if there were nothing else.
+    fn by_clearing_all(
+        &mut self,
+        cluster: &mut Cluster,
+        domain: &Domain,
+        limits: Limits,
+    ) -> Option<(GangCost, GangCandidate)> {
+        let gangs = self.surroundings.gangs;
+        let mut scene = Scene {
+            finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
+            taken: Taken::default(),
+            allowance: Allowance::new(self.surroundings.budgets),
+            prices: Vec::new(),
+            limits,
+        };
+        let nodes: Vec<NodeId> = domain
+            .nodes
+            .as_ref()
+            .unwrap_or(cluster.nodes())
+            .iter()
+            .collect();
+        let mut chosen = Vec::new();
+        let mut stock = Stock::default();
+        for node in nodes {
+            scene.stock(cluster, node, &mut stock);
+            for unit in std::mem::take(&mut stock.units) {
+                self.evict(cluster, &mut scene, unit, &mut chosen);
+            }
+        }
+        let request = self.preemptor.request;
+        let trial = Request {
+            known_room: None,
+            ..*request
+        };
+        let planned = plan(cluster, &trial, self.classes);
+        let planned = match planned {
+            Ok(planned) => planned,
+            Err(refused) => {
+                self.most = (refused.fitted.len(), refused.not_reached.len());
+                return None;
+            }
+        };
+        for placed in &planned.placed {
+            let class = request
+                .candidates
+                .get(placed.candidate)
+                .map(|held| held.class);
+            if let Some(class) = class.and_then(|class| self.classes.get(class)) {
+                request
+                    .profile
+                    .unreserve(&class.shape, placed.choice.node, cluster);
+            }
+        }
+        let seats = planned.placed.iter().map(|placed| Seat {
+            candidate: placed.candidate,
+            node: placed.choice.node,
+            placed: placed.placed,
+        });
+        Some(self.settle(cluster, seats.collect(), chosen))
+    }
+
+    /// Gives back what is not needed, and tells what is.
+    fn settle(
+        &mut self,
+        cluster: &mut Cluster,
+        mut seats: Vec<Seat>,
+        chosen: Vec<Chosen>,
+    ) -> (GangCost, GangCandidate) {
+        let budgets = self.surroundings.budgets;
+        let request = self.preemptor.request;
+        let mut chosen = reprieve(cluster, request, self.classes, budgets, &mut seats, chosen);
+        chosen.sort_by(|a, b| a.unit.by_importance(&b.unit));
+        let mut allowance = Allowance::new(budgets);
+        let mut victims = Vec::new();
+        let mut violations = 0;
+        for one in &chosen {
+            for record in &one.records {
+                let labels = &cluster.peers().class(record.peers).spec().labels;
+                violations += usize::from(allowance.charge(&record.reference, labels).is_some());
+            }
+            for pod in one.unit.pods() {
+                if !victims.contains(pod) {
+                    victims.push(*pod);
+                }
+            }
+        }
+        let cost = GangCost::of(
+            chosen.iter().map(|one| (&one.unit, &*one.records)),
+            violations,
+        );
+        let candidate = GangCandidate {
+            groups: (chosen.iter()).filter(|one| one.unit.is_grouped()).count(),
+            victims,
+            violations,
+            nodes: (seats.iter())
+                .map(|seat| (seat.candidate, seat.node))
+                .collect(),
+        };
+        (cost, candidate)
+    }
+
+    /// What would have to be different for the gang to get room.
+    fn what_it_would_take(&mut self, cluster: &mut Cluster, limits: Limits) -> Option<String> {
+        if !limits.violate_pdb && !self.surroundings.budgets.is_empty() {
+            let all = Limits {
+                violate_pdb: true,
+                ..limits
+            };
+            if let Some((_, found)) = self.cheapest(cluster, all) {
+                return self.blocking_budget(cluster, &found);
+            }
+        }
+        let anybody = Limits {
+            below: i32::MAX,
+            violate_pdb: true,
+        };
+        let (_, found) = self.cheapest(cluster, anybody)?;
+        let higher = (found.victims.iter())
+            .filter_map(|pod| cluster.placed(*pod))
+            .filter(|record| {
+                super::units::priority_of(self.surroundings.gangs, record) >= limits.below
+            });
+        let (pods, noun) = match higher.count() {
+            0 => return None,
+            1 => (1, "pod"),
+            pods => (pods, "pods"),
+        };
+        Some(format!(
+            "would need {pods} {noun} of priority >= {}",
+            limits.below
+        ))
+    }
+
+    /// The budget that keeps most of these victims, and how many it allows of how many.
+    fn blocking_budget(&self, cluster: &Cluster, found: &GangCandidate) -> Option<String> {
+        let budgets = self.surroundings.budgets;
+        let mut asked: BTreeMap<(&str, &str), (i32, i32)> = BTreeMap::new();
+        for record in found.victims.iter().filter_map(|pod| cluster.placed(*pod)) {
+            let labels = &cluster.peers().class(record.peers).spec().labels;
+            for budget in budgets.of(&record.reference, labels) {
+                let key = (&*budget.namespace, &*budget.name);
+                asked.entry(key).or_insert((budget.allowed.max(0), 0)).1 += 1;
+            }
+        }
+        let blocking = (asked.into_iter())
+            .filter(|(_, (allowed, asked))| asked > allowed)
+            .max_by_key(|(_, (allowed, asked))| asked - allowed);
+        let ((namespace, name), (allowed, asked)) = blocking?;
+        let noun = if allowed == 1 {
+            "disruption"
+        } else {
+            "disruptions"
+        };
+        Some(format!(
+            "preemption blocked by PodDisruptionBudget {namespace}/{name} ({allowed} of {asked}): \
+             PDB {namespace}/{name} allows {allowed} {noun}"
+        ))
+    }
+}
+
+/// The trial as far as it has come.
+struct Scene<'a> {
+    finder: Finder<'a>,
+    taken: Taken,
+    allowance: Allowance<'a>,
+    /// What clearing nodes costs, for each class.
+    prices: Vec<Prices>,
+    limits: Limits,
+}
+
+impl Scene<'_> {
+    /// What may go from the node, the most important first.
+    fn stock(&mut self, cluster: &Cluster, node: NodeId, stock: &mut Stock) {
+        stock.units.clear();
+        self.finder.on(cluster, node, &self.taken, &mut stock.units);
+        if self.allowance.is_unlimited() {
+            stock.arrange(cluster, None);
+        } else if self.limits.violate_pdb {
+            stock.arrange(cluster, Some(self.allowance.clone()));
+        } else {
+            stock.arrange(cluster, None);
+            // What matters least is charged first, so that it is what may go.
+            let mut allowance = self.allowance.clone();
+            let mut kept: Vec<Unit> = (stock.units.drain(..).rev())
+                .filter(|unit| allowance.bears(cluster, unit))
+                .collect();
+            kept.reverse();
+            stock.units = kept;
+            stock.arrange(cluster, None);
+        }
+    }
+}
