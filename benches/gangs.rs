@@ -89,6 +89,13 @@ const KINDS: &[Kind] = &[
         together: None,
         fits: false,
     },
+    Kind {
+        name: "10,000 pods of 1 GPU",
+        pods: 10_000,
+        gpus: 1,
+        together: None,
+        fits: true,
+    },
 ];
 
 fn node(place: usize) -> api::Node {

@@ -254,6 +254,12 @@ impl ControlPlane {
         self.start_apiserver().await
     }
 
+    /// Kills the API server and starts it with other feature gates and arguments.
+    pub async fn restart_apiserver_with(&mut self, options: Options) -> Result<()> {
+        self.options = options;
+        self.restart_apiserver().await
+    }
+
     /// Stops everything in order and removes the directory.
     pub async fn stop(mut self) -> Result<()> {
         for process in [self.controller_manager.as_mut(), self.apiserver.as_mut()]

@@ -126,6 +126,55 @@ async fn berth_keeps_groups_while_the_api_server_restarts() -> Result<()> {
     Ok(())
 }
 
+/// An API that the server is started without, and then with again.
+#[tokio::test]
+async fn berth_follows_the_feature_of_pod_groups() -> Result<()> {
+    const ON: PodGroupApi = PodGroupApi::Kubernetes;
+    const OTHER: PodGroupApi = PodGroupApi::SchedulerPlugins;
+    let options = || Options::default().with_pod_groups();
+    let mut cluster = Cluster::with_options(options()).await?;
+    cluster.node(node("n1")).await?;
+    OTHER.install(cluster.control_plane())?;
+    ON.create(&cluster, "waits", 2).await?;
+    cluster.start_scheduler().await?;
+    cluster.pod(ON.member(pod("waits-0"), "waits")).await?;
+    cluster.wait_unschedulable("waits-0").await?;
+
+    let without = Options::default();
+    (cluster.control_plane_mut().restart_apiserver_with(without)).await?;
+    cluster
+        .wait_message("waits-0", "PodGroup default/waits not found")
+        .await?;
+    OTHER.create(&cluster, "other", 2).await?;
+    for name in ["other-0", "other-1"] {
+        cluster.pod(OTHER.member(pod(name), "other")).await?;
+    }
+    cluster.pod(pod("plain")).await?;
+    for name in ["other-0", "other-1", "plain"] {
+        cluster.wait_bound(name).await?;
+    }
+
+    (cluster
+        .control_plane_mut()
+        .restart_apiserver_with(options()))
+    .await?;
+    ON.wait_until_served(&cluster.client()).await?;
+    cluster.pod(ON.member(pod("waits-1"), "waits")).await?;
+    for name in ["waits-0", "waits-1"] {
+        cluster.wait_bound(name).await?;
+    }
+    // A word each time it comes or goes, one when the other comes, and little of lost connections.
+    let said = said(&mut cluster)?;
+    let of = |api: PodGroupApi| {
+        let kind = format!("\"PodGroup.{}\"", api.group());
+        let words = said.iter().filter(|line| line.contains("served kind="));
+        words.filter(|line| line.contains(&kind)).count()
+    };
+    assert_eq!((of(ON), of(OTHER)), (3, 1), "{said:#?}");
+    assert!(said.len() < 30, "{said:#?}");
+    Ok(())
+}
+
 /// How a group of three pods fares, of which one comes late and one is lost again.
 #[tokio::test]
 async fn berth_tells_groups_how_they_fare() -> Result<()> {

@@ -6,6 +6,7 @@ use e2e::harness::{Cluster, NAME};
 use e2e::{Scheduler, SchedulerKind};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
+use serde_json::Value;
 
 /// The name of the lease.
 pub const LEASE: &str = "berth";
@@ -31,12 +32,23 @@ pub struct Replicas(Vec<Scheduler>);
 impl Replicas {
     /// Starts all at once and waits until all are ready.
     pub async fn start(cluster: &Cluster, count: usize, times: &[&str]) -> Result<Self> {
+        Self::start_with(cluster, count, times, None).await
+    }
+
+    /// The same, with fields of a configuration file.
+    pub async fn start_with(
+        cluster: &Cluster,
+        count: usize,
+        times: &[&str],
+        configuration: Option<Value>,
+    ) -> Result<Self> {
         let mut replicas = Vec::new();
         for _ in 0..count {
             let mut args = vec!["--leader-elect=true".to_owned()];
             args.extend(times.iter().map(|&time| time.to_owned()));
             let options = SchedulerOptions {
                 args,
+                configuration: configuration.clone(),
                 ..SchedulerOptions::default()
             };
             let control_plane = cluster.control_plane();

@@ -22,7 +22,7 @@ use crate::engine::tests::*;
 use crate::engine::{Action, GroupPhase};
 use crate::gang::Readiness;
 
-/// As many as take about 15 seconds in a build for development; `make soak` leads many more.
+/// As many as take about 20 seconds in a build for development; `make soak` leads many more.
 const HISTORIES: u64 = 200;
 
 impl World {

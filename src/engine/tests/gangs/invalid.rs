@@ -56,3 +56,30 @@ fn two_priorities() {
         "all pods in a single pod group should have the same priority as the pod group's priority, got 10 and 0",
     );
 }
+
+#[test]
+fn a_gang_whose_pods_have_resource_claims_is_refused_whole() {
+    let mut scene = Scene::new(2, 8);
+    scene.group("g", 2);
+    scene.pod("g", "g-0", 1);
+    let claims = json!({"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]});
+    scene.pod_with("g", "g-1", 1, json!({}), claims);
+    scene.settle();
+    assert_eq!((scene.bound("g"), scene.binds), (0, 0));
+    assert_eq!(scene.engine.cluster().placed_counts(), (0, 0));
+    let (reason, text) = scene.condition("g-1");
+    assert_eq!(reason, "Unschedulable");
+    let words = "this version of Berth does not support resource claims (spec.resourceClaims)";
+    assert!(text.contains(words), "{text}");
+    assert!(
+        scene
+            .condition("g-0")
+            .1
+            .starts_with("pod group is unschedulable, minCount (2)")
+    );
+    // One more pod without claims is enough.
+    scene.pod("g", "g-2", 1);
+    scene.settle();
+    assert_eq!(scene.bound("g"), 2);
+    assert_eq!(scene.node_of("g-1"), None);
+}

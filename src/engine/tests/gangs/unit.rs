@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::scene::Scene;
-use crate::engine::{EventKind, GroupPhase};
+use crate::engine::{Action, EventKind, GroupPhase};
 
 #[test]
 fn of_two_gangs_that_do_not_fit_together_one_runs_and_the_other_holds_nothing() {
@@ -393,6 +393,25 @@ fn roles_have_minimums_of_their_own() {
         assert_eq!(scene.bound("v"), bound, "room for {room}");
         assert_eq!(scene.node_of("v-launcher").is_some(), bound > 0);
     }
+}
+
+/// As large as a build for development decides in half a second; the bench plans five times as many.
+#[test]
+fn a_gang_of_thousands_is_placed_in_one_cycle() {
+    const PODS: usize = 2000;
+    let mut scene = Scene::new(1000, 2);
+    scene.gang("g", PODS as i64, PODS, 1);
+    let effects = scene.engine.run(scene.now, 1);
+    let binds = effects
+        .iter()
+        .filter(|effect| matches!(effect.action, Action::Bind { .. }));
+    assert_eq!(binds.count(), PODS);
+    assert_eq!(scene.engine.binds_in_flight(), PODS);
+    scene.engine.audit();
+    for effect in effects {
+        scene.carry(effect);
+    }
+    assert_eq!((scene.bound("g"), scene.nodes_of("g").len()), (PODS, 1000));
 }
 
 #[test]

@@ -233,6 +233,29 @@ fn a_replica_that_does_not_lead_tells_nothing_of_ambiguous_pods() {
 }
 
 #[test]
+fn a_group_with_a_composite_parent_is_a_gang_by_itself() {
+    let mut scene = Scene::new(1, 8);
+    let group = json!({"spec": {
+        "parentCompositePodGroupName": "training",
+        "schedulingPolicy": {"gang": {"minCount": 2}},
+    }});
+    scene.object(Dialect::Kubernetes, "g", group);
+    let member = json!({"schedulingGroup": {"podGroupName": "g"}});
+    scene.pod_with("", "g-0", 1, json!({}), member.clone());
+    scene.settle();
+    assert_eq!(scene.bound("g"), 0);
+    assert!(
+        scene
+            .condition("g-0")
+            .1
+            .ends_with("gang default/g has 1 of 2 pods")
+    );
+    scene.pod_with("", "g-1", 1, json!({}), member);
+    scene.settle();
+    assert_eq!(scene.bound("g"), 2);
+}
+
+#[test]
 fn numbers_that_users_write_cost_nothing() {
     for min in [0, -1, 2_147_483_648, i64::MAX] {
         let mut scene = Scene::new(1, 8);
