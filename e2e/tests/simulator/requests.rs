@@ -9,6 +9,7 @@ use crate::world::{Demo, ask};
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
+const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 fn pod(name: &str, spec: Value) -> Value {
@@ -40,6 +41,15 @@ fn binding(name: &str, node: &str, metadata: Value) -> Value {
         "target": { "kind": "Node", "name": node },
     });
     with(binding, metadata)
+}
+
+fn budget(name: &str) -> Value {
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": { "name": name },
+        "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } },
+    })
 }
 
 /// Terms and constraints with and without selectors, whose keys the pod's labels have and have not.
@@ -321,6 +331,39 @@ fn requests() -> Vec<(&'static str, String, Value)> {
             ),
         ),
         ("DELETE", one("keys"), json!({ "gracePeriodSeconds": 0 })),
+        // Budgets, of which a controller writes the status.
+        ("POST", BUDGETS.into(), budget("pdb")),
+        ("POST", BUDGETS.into(), budget("pdb")),
+        (
+            "PATCH merge",
+            format!("{BUDGETS}/pdb"),
+            json!({ "spec": { "minAvailable": 2 }, "status": { "disruptionsAllowed": 9 } }),
+        ),
+        (
+            "PATCH merge",
+            format!("{BUDGETS}/pdb/status"),
+            json!({ "spec": { "minAvailable": 9 }, "status": {
+                "observedGeneration": 2, "disruptionsAllowed": 1, "currentHealthy": 3,
+                "desiredHealthy": 2, "expectedPods": 3,
+                "disruptedPods": { "a": "2026-01-01T00:00:00Z" } } }),
+        ),
+        ("GET", format!("{BUDGETS}/pdb"), none.clone()),
+        (
+            "GET",
+            "/apis/policy/v1/poddisruptionbudgets".into(),
+            none.clone(),
+        ),
+        ("DELETE", format!("{BUDGETS}/pdb"), none.clone()),
+        ("GET", format!("{BUDGETS}/pdb"), none.clone()),
+        // Rights, which both users have.
+        (
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
+            json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                "spec": { "resourceAttributes": { "verb": "delete", "resource": "pods" } },
+            }),
+        ),
         // Other kinds.
         ("POST", LEASES.into(), lease.clone()),
         ("PUT", format!("{LEASES}/l"), lease.clone()),
@@ -374,6 +417,69 @@ async fn both_servers_answer_alike() -> Result<()> {
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
+    Ok(())
+}
+
+/// Evictions as Berth carries them out, with the uid that the pod has on each server: placed pods with and without a
+/// finalizer, one that ends already, one that waits, and one that came under the name of another.
+#[tokio::test]
+async fn both_servers_evict_alike() -> Result<()> {
+    let lease = Lease::take().await?;
+    let (real, demo) = (lease.client()?, Demo::start().await?);
+    let mut told = Vec::new();
+    for client in [&real, &demo.client] {
+        let mut answers = Vec::new();
+        let mut ask = async |method: &str, path: String, body: Value| {
+            let (code, answer) = ask(client, method, &path, body).await?;
+            let uid = answer["metadata"]["uid"].clone();
+            answers.push((format!("{method} {path}"), code, comparable(answer)));
+            anyhow::Ok(uid)
+        };
+        let long = |rest: Value| {
+            let mut spec = json!({ "terminationGracePeriodSeconds": 600 });
+            merge(&mut spec, rest);
+            spec
+        };
+        let placed = || long(json!({ "nodeName": "n1" }));
+        for (name, spec, finalizers, again) in [
+            ("placed", placed(), json!([]), false),
+            ("held", placed(), json!(["x.io/y"]), false),
+            ("waiting", long(json!({})), json!([]), false),
+            ("anew", long(json!({})), json!([]), true),
+        ] {
+            let made = with(pod(name, spec), json!({ "finalizers": finalizers }));
+            let one = format!("{PODS}/{name}");
+            let uid = ask("POST", PODS.into(), made.clone()).await?;
+            if again {
+                let now = json!({ "gracePeriodSeconds": 0 });
+                ask("DELETE", one.clone(), now).await?;
+                ask("POST", PODS.into(), made).await?;
+            }
+            // The second time the pod ends already, or is gone.
+            for message in ["first", "second"] {
+                let marked = json!({ "metadata": { "uid": uid }, "status": { "conditions": [{
+                    "type": "DisruptionTarget", "status": "True",
+                    "reason": "PreemptionByScheduler", "message": message,
+                    "lastProbeTime": null, "lastTransitionTime": "2026-01-01T00:00:00Z",
+                    "observedGeneration": 1,
+                }] } });
+                ask("PATCH strategic-merge", format!("{one}/status"), marked).await?;
+                let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions",
+                    "preconditions": { "uid": uid } });
+                ask("DELETE", one.clone(), options).await?;
+                ask("GET", one.clone(), Value::Null).await?;
+            }
+            ask("DELETE", one.clone(), json!({ "gracePeriodSeconds": 0 })).await?;
+            let free = json!({ "metadata": { "finalizers": null } });
+            ask("PATCH merge", one.clone(), free).await?;
+            ask("GET", one, Value::Null).await?;
+        }
+        told.push(answers);
+    }
+    for (real, demo) in told[0].iter().zip(&told[1]) {
+        assert_eq!(demo, real);
+    }
+    assert_eq!(told[0].len(), told[1].len());
     Ok(())
 }
 
