@@ -86,9 +86,11 @@ const REGISTRY: &[(&str, Constructor)] = &[
     }),
 ];
 
+/// It is [`crate::preemption`].
+const DEFAULT_PREEMPTION: &str = "DefaultPreemption";
+
 /// Not in kube-scheduler's default list. Here it is in every profile that does not switch it off,
 /// so that no pod of a group is placed as if it were alone. It is [`crate::gang`].
-const DEFAULT_PREEMPTION: &str = "DefaultPreemption";
 const GANG_SCHEDULING: &str = "GangScheduling";
 
 /// The names under which what is not supported is refused.

@@ -65,6 +65,14 @@ impl ApiServer {
                 }
             }
             "podgroups" => self.admit_pod_group(kind, object)?,
+            // Nothing may be disrupted until a controller has written how much may.
+            "poddisruptionbudgets" => {
+                let status = json!({
+                    "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0,
+                    "expectedPods": 0,
+                });
+                value::as_object(object).insert("status".to_owned(), status);
+            }
             "priorityclasses" => {
                 value::default(value::as_object(object), "preemptionPolicy", PREEMPT);
             }

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod dump;
+mod evictions;
 mod kubectl;
 mod requests;
 mod scene;

@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::world::{Demo, ask};
 
-const PODS: &str = "/api/v1/namespaces/default/pods";
+pub const PODS: &str = "/api/v1/namespaces/default/pods";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
+const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
-fn pod(name: &str, spec: Value) -> Value {
+pub fn pod(name: &str, spec: Value) -> Value {
     let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -22,12 +23,12 @@ fn pod(name: &str, spec: Value) -> Value {
     pod
 }
 
-fn with(mut object: Value, metadata: Value) -> Value {
+pub fn with(mut object: Value, metadata: Value) -> Value {
     merge(&mut object["metadata"], metadata);
     object
 }
 
-fn merge(to: &mut Value, from: Value) {
+pub fn merge(to: &mut Value, from: Value) {
     let from: Map<String, Value> = serde_json::from_value(from).unwrap();
     to.as_object_mut().unwrap().extend(from);
 }
@@ -40,6 +41,15 @@ fn binding(name: &str, node: &str, metadata: Value) -> Value {
         "target": { "kind": "Node", "name": node },
     });
     with(binding, metadata)
+}
+
+fn budget(name: &str) -> Value {
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": { "name": name },
+        "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } },
+    })
 }
 
 /// Terms and constraints with and without selectors, whose keys the pod's labels have and have not.
@@ -321,6 +331,39 @@ fn requests() -> Vec<(&'static str, String, Value)> {
             ),
         ),
         ("DELETE", one("keys"), json!({ "gracePeriodSeconds": 0 })),
+        // Budgets, of which a controller writes the status.
+        ("POST", BUDGETS.into(), budget("pdb")),
+        ("POST", BUDGETS.into(), budget("pdb")),
+        (
+            "PATCH merge",
+            format!("{BUDGETS}/pdb"),
+            json!({ "spec": { "minAvailable": 2 }, "status": { "disruptionsAllowed": 9 } }),
+        ),
+        (
+            "PATCH merge",
+            format!("{BUDGETS}/pdb/status"),
+            json!({ "spec": { "minAvailable": 9 }, "status": {
+                "observedGeneration": 2, "disruptionsAllowed": 1, "currentHealthy": 3,
+                "desiredHealthy": 2, "expectedPods": 3,
+                "disruptedPods": { "a": "2026-01-01T00:00:00Z" } } }),
+        ),
+        ("GET", format!("{BUDGETS}/pdb"), none.clone()),
+        (
+            "GET",
+            "/apis/policy/v1/poddisruptionbudgets".into(),
+            none.clone(),
+        ),
+        ("DELETE", format!("{BUDGETS}/pdb"), none.clone()),
+        ("GET", format!("{BUDGETS}/pdb"), none.clone()),
+        // Rights, which both users have.
+        (
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
+            json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                "spec": { "resourceAttributes": { "verb": "delete", "resource": "pods" } },
+            }),
+        ),
         // Other kinds.
         ("POST", LEASES.into(), lease.clone()),
         ("PUT", format!("{LEASES}/l"), lease.clone()),
@@ -378,7 +421,7 @@ async fn both_servers_answer_alike() -> Result<()> {
 }
 
 /// An answer without what differs from run to run, and without the defaults that nobody reads here.
-fn comparable(value: Value) -> Value {
+pub fn comparable(value: Value) -> Value {
     /// Left out wherever they are.
     const IGNORED: &[&str] = &[
         "daemonEndpoints",

@@ -188,6 +188,15 @@ fn pods_end_with_grace_and_after_their_finalizers() {
 }
 
 #[test]
+fn a_new_budget_allows_nothing() {
+    let kind = find("policy", "v1", "poddisruptionbudgets").unwrap();
+    let budget = json!({ "metadata": { "name": "b" }, "status": { "disruptionsAllowed": 3 } });
+    let create = Request::new(Verb::Create, kind, "default", "").with_body(budget);
+    let made = Cluster::new().call(create).unwrap();
+    assert_eq!(made["status"]["disruptionsAllowed"], 0);
+}
+
+#[test]
 fn status_and_spec_are_written_apart() {
     let mut cluster = Cluster::new();
     cluster.create(pod("a")).unwrap();
