@@ -13,6 +13,7 @@ pub mod kinds;
 pub mod null;
 pub mod observer;
 pub mod options;
+pub mod preemption;
 pub mod quantiles;
 pub mod report;
 pub mod round;
@@ -80,6 +81,9 @@ async fn run_on(
     let server = Server::new(&control_plane.config())?;
     let mut fleet = Fleet::open(&server, plan.clients).await?;
     fleet.create_namespace().await?;
+    if plan.has_preemption() {
+        fleet.prepare_preemption().await?;
+    }
     fleet
         .create_nodes(nodes, plan.has_gangs(), progress)
         .await?;
@@ -105,13 +109,14 @@ async fn run_on(
             rounds: Vec::new(),
         });
         for round in 1..=plan.rounds {
-            for scheduler in &plan.schedulers {
+            for scheduler in plan.schedulers.iter().filter(|one| one.can_take(kind)) {
                 let name = scheduler.name();
                 stage.progress.step(format!(
                     "{nodes} nodes, {}, round {round} of {}: {name}",
                     kind.name, plan.rounds
                 ));
-                let mut result = stage.round(*scheduler, kind, plan.pods).await;
+                let pods = plan.pods(kind);
+                let mut result = stage.round(*scheduler, kind, pods).await;
                 let mut repeated = 0;
                 while let Ok(measured) = &mut result
                     && plan.quiet > 0
@@ -119,7 +124,7 @@ async fn run_on(
                     && measured.elsewhere_cores() > DISTURBED
                 {
                     repeated += 1;
-                    match stage.round(*scheduler, kind, plan.pods).await {
+                    match stage.round(*scheduler, kind, pods).await {
                         Ok(again) if again.elsewhere_cores() < measured.elsewhere_cores() => {
                             *measured = again;
                         }

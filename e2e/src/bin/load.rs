@@ -30,6 +30,10 @@ Examples:
       50 gangs of 16 pods; also how many were whole, and how long each was bound in part.
   load --kind gang-contention --nodes 100 --pods 1200
       20 gangs of 60 pods, created in turn, with room for 13.
+  load --kind preemption --pods 500
+      500 pods of high priority in a cluster full of others; the null scheduler has no turn, since it evicts nobody.
+  load --kind preemption-ordinary --rate 50 --seconds 40 --preempt-rate 20
+      50 ordinary pods per second; after 20 seconds also 20 pods per second that evict others elsewhere.
   load --memory
       Peak memory of berth with 5,000 nodes and 10,000 pods.
   load -o json --keep-going > load.json

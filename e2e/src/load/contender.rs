@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
+use super::kinds::PodKind;
 use super::null;
 use super::usage;
 use crate::controlplane::SchedulerOptions;
@@ -50,6 +51,11 @@ impl Contender {
             Self::KubeSchedulerSampling => "kube-scheduler-sampling",
             Self::Berth => "berth",
         }
+    }
+
+    /// Whether it can do anything with pods of a kind: the null scheduler evicts nobody.
+    pub fn can_take(self, kind: &PodKind) -> bool {
+        self != Self::Null || kind.preemption.is_none()
     }
 
     /// The schedulerName of the pods that are for it.

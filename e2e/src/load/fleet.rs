@@ -8,14 +8,19 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Server};
+use super::preemption::{self, Mix};
 use super::{NAMESPACE, gangs, kinds, pods_path};
 use crate::progress::Progress;
 
 /// How long the API server may take to forget deleted pods.
 const EMPTY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long the API server may take to learn of priority classes.
+const CLASS_LIMIT: Duration = Duration::from_secs(30);
 
 /// A fixed number of connections that share work.
 pub struct Fleet {
@@ -31,6 +36,8 @@ pub enum Pace {
     AtOnce,
     /// So many per second, on a schedule that does not wait for anything.
     PerSecond(f64),
+    /// Two kinds of pods, each at a rate of its own.
+    Mixed(Mix),
 }
 
 impl Pace {
@@ -39,6 +46,7 @@ impl Pace {
         match self {
             Self::AtOnce => Duration::ZERO,
             Self::PerSecond(rate) => Duration::from_secs_f64(super::quantiles::count(index) / rate),
+            Self::Mixed(mix) => mix.due(index),
         }
     }
 }
@@ -133,33 +141,85 @@ impl Fleet {
         .await
     }
 
-    /// Deletes the pods of a round without grace, and makes sure that none is left.
+    /// Creates the namespace and the priority classes that preemption needs, and waits until pods may name them.
+    pub async fn prepare_preemption(&mut self) -> Result<()> {
+        let mut connection = self.server.connection();
+        let namespace = json!({"metadata": {"name": preemption::NAMESPACE}});
+        let namespace = namespace.to_string().into();
+        connection
+            .call(Method::POST, "/api/v1/namespaces", namespace)
+            .await?;
+        for (name, value) in preemption::CLASSES {
+            let class = json!({"metadata": {"name": name}, "value": value});
+            let path = "/apis/scheduling.k8s.io/v1/priorityclasses";
+            connection
+                .call(Method::POST, path, class.to_string().into())
+                .await?;
+            let pod = json!({
+                "metadata": {"name": name},
+                "spec": {"priorityClassName": name, "containers": [{"name": "main", "image": "pause"}]},
+            });
+            let path = preemption::path("?dryRun=All");
+            let start = Instant::now();
+            // Admission learns of classes from a watch of its own.
+            while let Err(error) = connection
+                .call(Method::POST, &path, pod.to_string().into())
+                .await
+            {
+                if start.elapsed() > CLASS_LIMIT {
+                    return Err(error);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates pods that are on a node already.
+    pub async fn create_fillers(
+        &mut self,
+        bodies: &[Bytes],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        progress.step(format!("filling nodes with {} pods", bodies.len()));
+        self.create(&preemption::path(""), bodies, progress).await
+    }
+
+    /// How many pods there are under this path.
+    pub async fn count(&self, path: &str) -> Result<usize> {
+        #[derive(Deserialize)]
+        struct List {
+            /// None instead of an empty list.
+            items: Option<Vec<serde::de::IgnoredAny>>,
+        }
+        let body = self
+            .server
+            .connection()
+            .accepting("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+            .call(Method::GET, path, Bytes::new())
+            .await?;
+        let list: List = serde_json::from_slice(&body)?;
+        Ok(list.items.map_or(0, |items| items.len()))
+    }
+
+    /// Deletes pods of a round without grace, and makes sure that none is left. `path` makes their paths.
     pub async fn delete_pods(
         &mut self,
+        path: fn(&str) -> String,
         prefix: &str,
         count: usize,
         progress: &mut Progress,
     ) -> Result<()> {
-        #[derive(Deserialize)]
-        struct List {
-            items: Vec<serde::de::IgnoredAny>,
-        }
         progress.step(format!("deleting {count} pods"));
         self.share(count, progress, |index| {
             let name = kinds::pod_name(prefix, index);
-            let path = pods_path(&format!("/{name}?gracePeriodSeconds=0"));
+            let path = path(&format!("/{name}?gracePeriodSeconds=0"));
             (Method::DELETE, path, Bytes::new())
         })
         .await?;
         let start = Instant::now();
         loop {
-            let body = self
-                .server
-                .connection()
-                .call(Method::GET, &pods_path("?limit=1"), Bytes::new())
-                .await?;
-            let list: List = serde_json::from_slice(&body)?;
-            if list.items.is_empty() {
+            if self.count(&path("?limit=1")).await? == 0 {
                 return Ok(());
             }
             if start.elapsed() > EMPTY_LIMIT {
@@ -207,7 +267,9 @@ impl Fleet {
         let end = start.elapsed();
         let wanted: Vec<Duration> = match pace {
             Pace::AtOnce => times.clone(),
-            Pace::PerSecond(_) => (0..times.len()).map(|index| pace.due(index)).collect(),
+            Pace::PerSecond(_) | Pace::Mixed(_) => {
+                (0..times.len()).map(|index| pace.due(index)).collect()
+            }
         };
         let lag = times
             .iter()

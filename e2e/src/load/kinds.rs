@@ -4,7 +4,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
+use super::fleet::Pace;
 use super::gangs::{self, Gangs};
+use super::preemption::{self, Preemption};
 
 /// How many zones the nodes are in.
 const ZONES: usize = 10;
@@ -42,6 +44,8 @@ pub struct PodKind {
     served: bool,
     /// How the pods are grouped, each of which then asks for a GPU.
     pub gangs: Option<Gangs>,
+    /// Whether others have to go for pods of this kind.
+    pub preemption: Option<Preemption>,
     /// What a variant adds to the spec.
     spec: fn(usize) -> Value,
 }
@@ -54,6 +58,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: 1,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |_| json!({}),
     },
     PodKind {
@@ -62,6 +67,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: ZONES,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| json!({"nodeSelector": {"topology.kubernetes.io/zone": zone(variant)}}),
     },
     PodKind {
@@ -70,6 +76,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: ZONES,
         served: false,
         gangs: None,
+        preemption: None,
         spec: node_affinity,
     },
     PodKind {
@@ -78,6 +85,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             json!({"topologySpreadConstraints": [{
                 "maxSkew": 5,
@@ -93,6 +101,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             let constraint = |key: &str| {
                 json!({
@@ -114,6 +123,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: true,
         gangs: None,
+        preemption: None,
         spec: |_| json!({}),
     },
     PodKind {
@@ -122,6 +132,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             json!({"affinity": {"podAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "topology.kubernetes.io/zone")],
@@ -134,6 +145,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [term(variant, "kubernetes.io/hostname")],
@@ -146,6 +158,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             let mut term = term(variant, "kubernetes.io/hostname");
             term["namespaceSelector"] = json!({"matchExpressions": [
@@ -162,6 +175,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             json!({"affinity": {"podAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -176,6 +190,7 @@ pub const POD_KINDS: &[PodKind] = &[
         variants: GROUPS,
         served: false,
         gangs: None,
+        preemption: None,
         spec: |variant| {
             json!({"affinity": {"podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -193,6 +208,7 @@ pub const POD_KINDS: &[PodKind] = &[
             size: 16,
             in_turn: false,
         }),
+        preemption: None,
         spec: |_| json!({}),
     },
     PodKind {
@@ -204,7 +220,39 @@ pub const POD_KINDS: &[PodKind] = &[
             size: 60,
             in_turn: true,
         }),
+        preemption: None,
         spec: |_| json!({}),
+    },
+    PodKind {
+        name: "preemption",
+        about: "pods of high priority in a cluster full of others: each takes half a node, from one that has to go",
+        variants: 1,
+        served: false,
+        gangs: None,
+        preemption: Some(Preemption::Alone),
+        spec: |_| preemption::spec(),
+    },
+    PodKind {
+        name: "preemption-ordinary",
+        about: "basic pods with --rate, and beside them in the second half --preempt-rate pods of high priority per \
+                second, which find their half of the nodes full",
+        variants: 2,
+        served: false,
+        gangs: None,
+        preemption: Some(Preemption::Beside),
+        spec: |variant| {
+            if variant == 0 {
+                return json!({});
+            }
+            let mut spec = preemption::spec();
+            let lower: Vec<String> = (0..ZONES / 2).map(zone).collect();
+            spec["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [
+                    {"key": "topology.kubernetes.io/zone", "operator": "In", "values": lower},
+                ]}],
+            }}});
+            spec
+        },
     },
 ];
 
@@ -220,18 +268,18 @@ impl PodKind {
             })
     }
 
-    /// The pods of a round, ready to be sent.
-    pub fn pods(&self, scheduler: &str, prefix: &str, count: usize) -> Vec<Bytes> {
+    /// The pods of a round, ready to be sent. Where they are mixed, those that make room are the second variant.
+    pub fn pods(&self, scheduler: &str, prefix: &str, count: usize, pace: Pace) -> Vec<Bytes> {
         let templates: Vec<String> = (0..self.variants)
             .map(|variant| self.template(scheduler, variant))
             .collect();
-        templates
-            .iter()
-            .cycle()
-            .take(count)
-            .enumerate()
-            .map(|(index, template)| {
-                let mut pod = template.replace(NAME, &pod_name(prefix, index));
+        (0..count)
+            .map(|index| {
+                let variant = match pace {
+                    Pace::Mixed(mix) => usize::from(mix.preempts(index)),
+                    Pace::AtOnce | Pace::PerSecond(_) => index % self.variants,
+                };
+                let mut pod = templates[variant].replace(NAME, &pod_name(prefix, index));
                 if let Some(gangs) = self.gangs {
                     let gang = gangs::name(prefix, gangs.gang_of(index, count));
                     pod = pod.replace(GANG, &gang);
@@ -288,11 +336,21 @@ pub fn pod_index(prefix: &str, name: &str) -> Option<usize> {
     name.strip_prefix(prefix)?.strip_prefix('-')?.parse().ok()
 }
 
+/// The name of a node.
+pub fn node_name(index: usize) -> String {
+    format!("node-{index:05}")
+}
+
+/// Whether a node is in one of the last five of the ten zones.
+pub fn is_in_upper_zones(node: usize) -> bool {
+    node % ZONES >= ZONES / 2
+}
+
 /// Nodes, ready to be sent: 32 cpu, 256Gi, room for 110 pods, in ten zones; with `gpus` also 8 GPUs.
 pub fn nodes(count: usize, gpus: bool) -> Vec<Bytes> {
     (0..count)
         .map(|index| {
-            let name = format!("node-{index:05}");
+            let name = node_name(index);
             let mut resources = json!({
                 "cpu": "32",
                 "memory": "256Gi",
@@ -379,7 +437,7 @@ mod tests {
     #[test]
     fn every_kind_makes_valid_pods_with_names_that_lead_back() {
         for kind in POD_KINDS {
-            for (index, body) in kind.pods("s", "p1", 25).iter().enumerate() {
+            for (index, body) in kind.pods("s", "p1", 25, Pace::AtOnce).iter().enumerate() {
                 let pod: Pod = serde_json::from_slice(body).unwrap();
                 let name = pod.metadata.name.unwrap();
                 assert_eq!(pod_index("p1", &name), Some(index), "{}", kind.name);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::contender::Contender;
 use super::fleet::Pace;
 use super::kinds::{POD_KINDS, PODS_PER_NODE, PodKind};
+use super::preemption::{Mix, Preemption};
 use super::quantiles::count;
 
 /// The schedulers that are measured unless others are named.
@@ -50,6 +51,9 @@ pub struct LoadArgs {
     /// Open loop: for so long.
     #[arg(long, value_name = "S", default_value_t = 20, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
+    /// Pods per second that evict others, in the second half of an open loop of kind preemption-ordinary.
+    #[arg(long, value_name = "R", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub preempt_rate: u32,
     /// Also read p50 and p99 of a scheduling attempt from the scheduler's own metrics.
     #[arg(long)]
     pub latency: bool,
@@ -99,6 +103,10 @@ pub struct Plan {
     pub clients: usize,
     /// Pods per second of an open loop.
     pub rate: Option<u32>,
+    /// The length of an open loop.
+    pub seconds: u32,
+    /// Pods per second that evict others beside ordinary ones.
+    pub preempt_rate: u32,
     /// Whether the schedulers' own metrics are read.
     pub latency: bool,
     /// Binds in flight of the null scheduler.
@@ -149,7 +157,7 @@ impl Plan {
                 bail!("{pods} pods of kind {name} are not whole gangs of {size}: see --pods");
             }
         }
-        Ok(Self {
+        let plan = Self {
             schedulers: or(&args.schedulers, usual),
             nodes,
             pods,
@@ -157,6 +165,8 @@ impl Plan {
             rounds: args.rounds.unwrap_or(preset(3, 1)),
             clients: to_usize(args.clients),
             rate: args.rate,
+            seconds: args.seconds,
+            preempt_rate: args.preempt_rate,
             latency: args.latency,
             null_in_flight: args.null_in_flight,
             warm_up: to_usize(args.warm_up),
@@ -164,7 +174,33 @@ impl Plan {
             stall: args.stall,
             keep_going: args.keep_going,
             berth_args: args.berth_arg,
-        })
+        };
+        plan.check_preemption()?;
+        Ok(plan)
+    }
+
+    fn check_preemption(&self) -> Result<()> {
+        for kind in &self.kinds {
+            let Some(preemption) = kind.preemption else {
+                continue;
+            };
+            let name = kind.name;
+            if self.schedulers.iter().all(|one| !one.can_take(kind)) {
+                bail!("the null scheduler evicts nobody: kind {name} needs another one");
+            }
+            let (ordinary, preemptors) = match (preemption, self.mix()) {
+                (Preemption::Alone, _) => (0, self.pods),
+                (Preemption::Beside, Some(mix)) => {
+                    let preemptors = mix.preemptors();
+                    (mix.pods() - preemptors, preemptors)
+                }
+                (Preemption::Beside, None) => bail!("kind {name} is an open loop: see --rate"),
+            };
+            for nodes in &self.nodes {
+                preemption.check(*nodes, ordinary, preemptors)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether some pods belong to gangs, for which the control plane needs PodGroups and nodes have GPUs.
@@ -172,10 +208,35 @@ impl Plan {
         self.kinds.iter().any(|kind| kind.gangs.is_some())
     }
 
-    /// The pace at which pods are created.
-    pub fn pace(&self) -> Pace {
-        self.rate
-            .map_or(Pace::AtOnce, |rate| Pace::PerSecond(f64::from(rate)))
+    /// Whether pods have to go for others, for which the control plane needs priority classes.
+    pub fn has_preemption(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.preemption.is_some())
+    }
+
+    /// Ordinary pods and those that evict others, in an open loop.
+    fn mix(&self) -> Option<Mix> {
+        Some(Mix {
+            rate: to_usize(self.rate?),
+            preempting: to_usize(self.preempt_rate),
+            seconds: to_usize(self.seconds),
+        })
+    }
+
+    /// How many pods of a kind a round creates.
+    pub fn pods(&self, kind: &PodKind) -> usize {
+        match self.pace(kind) {
+            Pace::Mixed(mix) => mix.pods(),
+            Pace::AtOnce | Pace::PerSecond(_) => self.pods,
+        }
+    }
+
+    /// The pace at which pods of a kind are created.
+    pub fn pace(&self, kind: &PodKind) -> Pace {
+        match (self.mix(), kind.preemption) {
+            (None, _) => Pace::AtOnce,
+            (Some(mix), Some(Preemption::Beside)) => Pace::Mixed(mix),
+            (Some(mix), _) => Pace::PerSecond(count(mix.rate)),
+        }
     }
 
     /// How long to wait for a quiet machine before a round.
@@ -259,7 +320,9 @@ mod tests {
     fn an_open_loop_has_as_many_pods_as_fall_due() {
         let plan = plan("--rate 50 --seconds 4").unwrap();
         assert_eq!(plan.pods, 200);
-        assert!(matches!(plan.pace(), Pace::PerSecond(rate) if rate == 50.0));
+        let pace = |kind| plan.pace(PodKind::find(kind).unwrap());
+        assert!(matches!(pace("basic"), Pace::PerSecond(rate) if rate == 50.0));
+        assert!(matches!(pace("preemption-ordinary"), Pace::Mixed(mix) if mix.pods() == 240));
     }
 
     #[test]
@@ -267,6 +330,20 @@ mod tests {
         let error = plan("--nodes 10 --pods 1101").unwrap_err();
         assert!(error.to_string().contains("room for 1100"), "{error}");
         assert!(plan("--kind nonsense").is_err());
+    }
+
+    #[test]
+    fn preemption_needs_room_a_rate_and_somebody_who_evicts() {
+        let check = |line: &str, expected: &str| {
+            let error = plan(line).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        };
+        assert!(plan("--kind preemption").unwrap().has_preemption());
+        check("--kind preemption --pods 2001", "2000 victims");
+        check("--kind preemption --schedulers null", "evicts nobody");
+        check("--kind preemption-ordinary", "--rate");
+        check("--kind preemption-ordinary --rate 50 --nodes 10", "victims");
+        assert!(plan("--kind preemption-ordinary --rate 50").is_ok());
     }
 
     #[test]

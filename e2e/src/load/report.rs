@@ -9,6 +9,7 @@ use super::contender::Contender;
 use super::gangs::GangsMeasured;
 use super::kinds::PodKind;
 use super::options::Plan;
+use super::preemption::PreemptionMeasured;
 use super::quantiles::{Quantiles, count, median};
 use super::round::{Attempt, Measured};
 use super::usage::mebibytes;
@@ -64,6 +65,8 @@ struct Summary {
     elsewhere_cores: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     gangs: Option<GangsSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preemption: Option<PreemptionMeasured>,
 }
 
 /// The gangs of one scheduler in a section, put together.
@@ -132,6 +135,8 @@ impl Section {
         let attempts: Vec<Attempt> = rounds.iter().filter_map(|round| round.attempt_ms).collect();
         let rates = rounds.iter().map(|round| round.pods_per_second);
         let gangs: Vec<GangsMeasured> = rounds.iter().filter_map(|round| round.gangs).collect();
+        let preemption: Vec<PreemptionMeasured> =
+            rounds.iter().filter_map(|round| round.preemption).collect();
         Summary {
             scheduler,
             rounds: rounds.len(),
@@ -168,6 +173,7 @@ impl Section {
                 .unwrap_or_default(),
             elsewhere_cores: middle(Measured::elsewhere_cores),
             gangs: GangsSummary::of(&gangs),
+            preemption: PreemptionMeasured::over_rounds(&preemption),
         }
     }
 
@@ -176,7 +182,7 @@ impl Section {
         plan.schedulers
             .iter()
             .filter(|scheduler| has(**scheduler))
-            .map(|scheduler| self.summary(*scheduler, plan.pods))
+            .map(|scheduler| self.summary(*scheduler, plan.pods(self.kind)))
             .collect()
     }
 }
@@ -232,6 +238,7 @@ pub fn tables(plan: &Plan, sections: &[Section]) -> String {
         rows.extend(summaries.iter().map(|summary| row(plan, summary)));
         text.push_str(&aligned(&rows));
         text.push_str(&gangs_table(&summaries));
+        text.push_str(&preemption_table(&summaries));
         for round in &section.rounds {
             if let Some(failure) = &round.failure {
                 let _ = writeln!(text, "round {} failed: {failure}", round.round);
@@ -247,7 +254,9 @@ const NOTES: &str = "\
 Latencies are create to bound in ms, as seen by a watch of this program. Rates, p50 to p99.9 and CPU are medians over
 the rounds, max and memory the largest; /null is the median of the ratios within each round. server: CPU of
 kube-apiserver and etcd per pod in ms. others: cores used meanwhile by programs that have nothing to do with this.
-Gangs are partly bound from the first to the last of their pods, in ms; the null scheduler binds whatever comes.";
+With preemption, each pod for which another one has to go needs one victim; ordinary pods are told apart by whether they
+came before the first of those, without the first two seconds, or beside them. Gangs are partly bound from the first to
+the last of their pods, in ms; the null scheduler binds whatever comes, and has no turn where others have to go.";
 
 fn header(plan: &Plan) -> Vec<String> {
     let mut columns = vec!["scheduler", "rounds", "pods/s"];
@@ -351,6 +360,43 @@ fn gangs_table(summaries: &[Summary]) -> String {
             format!("{:.0}", gangs.window_ms.p99),
             format!("{:.0}", gangs.window_ms.max),
         ])
+    }));
+    text.push_str(&aligned(&rows));
+    text
+}
+
+/// How those fared for which others had to go, and those beside them; nothing without preemption.
+fn preemption_table(summaries: &[Summary]) -> String {
+    let mut text = String::new();
+    let Some(first) = summaries.iter().find_map(|summary| summary.preemption) else {
+        return text;
+    };
+    let mut header = vec!["scheduler", "evicted", "preemptors p50", "p99"];
+    if first.ordinary.is_some() {
+        header.extend(["ordinary p99", "beside them p99", "ratio"]);
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "{} pods for which others have to go",
+        first.preemptors
+    );
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect()];
+    rows.extend(summaries.iter().filter_map(|summary| {
+        let preemption = summary.preemption?;
+        let mut row = vec![
+            summary.scheduler.name().to_owned(),
+            preemption.evictions.to_string(),
+            format!("{:.0}", preemption.preemptors_ms.p50),
+            format!("{:.0}", preemption.preemptors_ms.p99),
+        ];
+        if let Some(ordinary) = preemption.ordinary {
+            let (calm, beside) = (ordinary.calm_ms.p99, ordinary.beside_ms.p99);
+            row.push(format!("{calm:.1}"));
+            row.push(format!("{beside:.1}"));
+            row.push(format!("{:.2}", beside / calm));
+        }
+        Some(row)
     }));
     text.push_str(&aligned(&rows));
     text

@@ -8,12 +8,14 @@ use serde::Serialize;
 
 use super::connection::Server;
 use super::contender::{Contender, Running};
-use super::fleet::{Creation, Fleet};
+use super::fleet::{Creation, Fleet, Pace};
 use super::gangs::GangsMeasured;
 use super::histogram;
 use super::kinds::PodKind;
 use super::observer::{Goal, Observer, Seen};
 use super::options::Plan;
+use super::pods_path;
+use super::preemption::{self, PreemptionMeasured};
 use super::quantiles::{Quantiles, count, middle_rate, milliseconds};
 use super::usage::{self, CpuSeconds, Pids, Reading};
 use crate::ControlPlane;
@@ -62,6 +64,9 @@ pub struct Measured {
     /// How gangs fared, if the pods form some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gangs: Option<GangsMeasured>,
+    /// How pods fared for which others had to go, if there were some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preemption: Option<PreemptionMeasured>,
 }
 
 impl Measured {
@@ -109,7 +114,13 @@ impl Stage<'_> {
         self.started += 1;
         let prefix = format!("r{}", self.started);
         let name = contender.name();
+        let fillers = kind.preemption.map_or_else(Vec::new, |preemption| {
+            preemption.fillers(&prefix, self.nodes)
+        });
         let result = async {
+            if !fillers.is_empty() {
+                self.fleet.create_fillers(&fillers, self.progress).await?;
+            }
             let plan = self.plan;
             let mut running = Running::start(
                 contender,
@@ -119,7 +130,7 @@ impl Stage<'_> {
             )
             .await?;
             match self
-                .measure(&mut running, contender, kind, &prefix, pods)
+                .measure(&mut running, contender, kind, &prefix, pods, fillers.len())
                 .await
             {
                 Ok(measured) => Ok(measured),
@@ -131,7 +142,16 @@ impl Stage<'_> {
         }
         .await
         .map_err(|error| anyhow!("{name}: {}", causes(&error)));
-        let deleted = self.fleet.delete_pods(&prefix, pods, self.progress).await;
+        let mut deleted = self
+            .fleet
+            .delete_pods(pods_path, &prefix, pods, self.progress)
+            .await;
+        if deleted.is_ok() && !fillers.is_empty() {
+            deleted = self
+                .fleet
+                .delete_pods(preemption::path, &prefix, fillers.len(), self.progress)
+                .await;
+        }
         let measured = result?;
         deleted?;
         if kind.gangs.is_some() {
@@ -147,9 +167,11 @@ impl Stage<'_> {
         kind: &PodKind,
         prefix: &str,
         pods: usize,
+        fillers: usize,
     ) -> Result<Measured> {
         self.wait_for_quiet().await?;
-        let bodies = kind.pods(&contender.scheduler_name(), prefix, pods);
+        let pace = self.plan.pace(kind);
+        let bodies = kind.pods(&contender.scheduler_name(), prefix, pods, pace);
         let goal = Goal {
             pods,
             gangs: kind
@@ -173,7 +195,7 @@ impl Stage<'_> {
         };
         let before = Reading::take(pids)?;
         let begin = Instant::now();
-        let creation = self.create(bodies, &observer).await?;
+        let creation = self.create(bodies, pace, &observer).await?;
         let seen = self.wait(&mut observer, running, goal).await?;
         running.wait_until_idle().await?;
         let cpu_seconds = Reading::take(pids)?.since(before);
@@ -188,21 +210,33 @@ impl Stage<'_> {
             .flatten()
             .map(|moment| moment.saturating_duration_since(creation.start))
             .collect();
-        let latencies = seen
+        let latencies: Vec<Option<Duration>> = seen
             .bound
             .iter()
             .zip(&creation.wanted)
-            .filter_map(|(moment, wanted)| {
+            .map(|(moment, wanted)| {
                 let bound = moment.as_ref()?.saturating_duration_since(creation.start);
                 Some(bound.saturating_sub(*wanted))
-            });
+            })
+            .collect();
+        let preemption = if kind.preemption.is_some() {
+            let mix = match pace {
+                Pace::Mixed(mix) => Some(mix),
+                Pace::AtOnce | Pace::PerSecond(_) => None,
+            };
+            let left = self.fleet.count(&preemption::path("")).await?;
+            let evictions = fillers.saturating_sub(left);
+            Some(PreemptionMeasured::of(mix, evictions, &latencies))
+        } else {
+            None
+        };
         let last = bound.iter().max().copied().unwrap_or_default();
         Ok(Measured {
             seconds: last.as_secs_f64(),
             pods_per_second: count(bound.len()) / last.as_secs_f64(),
             middle_rate: middle_rate(&bound),
             create_rate: count(pods) / creation.end.as_secs_f64(),
-            latency_ms: Quantiles::of(latencies),
+            latency_ms: Quantiles::of(latencies.iter().flatten().copied()),
             lag_ms: Quantiles::of(creation.lag),
             attempt_ms,
             cpu_seconds,
@@ -214,6 +248,7 @@ impl Stage<'_> {
             gangs: kind
                 .gangs
                 .map(|gangs| GangsMeasured::of(gangs, self.nodes, &seen.bound, creation.start)),
+            preemption,
         })
     }
 
@@ -231,9 +266,14 @@ impl Stage<'_> {
     }
 
     /// Creates the pods and meanwhile tells how many are bound.
-    async fn create(&mut self, bodies: Vec<bytes::Bytes>, observer: &Observer) -> Result<Creation> {
+    async fn create(
+        &mut self,
+        bodies: Vec<bytes::Bytes>,
+        pace: Pace,
+        observer: &Observer,
+    ) -> Result<Creation> {
         let pods = bodies.len();
-        let creation = self.fleet.create_pods(bodies, self.plan.pace());
+        let creation = self.fleet.create_pods(bodies, pace);
         tokio::pin!(creation);
         loop {
             tokio::select! {

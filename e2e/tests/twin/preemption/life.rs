@@ -1,7 +1,7 @@
 //! What comes after the choice: victims that leave slowly, at once or not at all, and pods that are nominated.
 
 use anyhow::Result;
-use e2e::objects::{PodBuilder, node};
+use e2e::objects::PodBuilder;
 use e2e::twin::scenario::Scenario;
 use e2e::twin::{Change, OWN};
 use serde_json::json;
