@@ -100,6 +100,11 @@ pub fn is_being_cleared(
     if !evaluation.rejected().contains(node) || evaluation.is_unresolvable(node) {
         return false;
     }
+    has_leaving_victims(cluster, gangs, node, priority)
+}
+
+/// Whether a pod of a lower priority is leaving the node because it was evicted for another one.
+pub fn has_leaving_victims(cluster: &Cluster, gangs: &Gangs, node: NodeId, priority: i32) -> bool {
     let mut records = (cluster.pods_on(node).iter()).filter_map(|pod| cluster.placed(*pod));
     records.any(|record| {
         record.terminating

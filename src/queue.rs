@@ -345,7 +345,9 @@ impl SchedulingQueue {
 
     /// Wakes one unschedulable pod.
     pub fn wake_one(&mut self, key: PodKey, cause: Cause, now: Time) {
-        if self
+        if self.pods.get(&key).is_some_and(|pod| pod.since.is_some()) {
+            self.wake_gang(key, cause);
+        } else if self
             .pods
             .get(&key)
             .is_some_and(|pod| pod.state == State::Unschedulable)

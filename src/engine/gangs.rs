@@ -2,6 +2,7 @@
 
 mod cycle;
 mod head;
+mod preempting;
 mod tell;
 mod words;
 
@@ -51,6 +52,8 @@ struct Page {
     asked: Option<Asked>,
     /// Who refused its members the last time.
     rejectors: PluginSet,
+    /// What was said of preemption the last time.
+    preemption: String,
     /// Why it was not placed the last time.
     refusal: Option<Arc<str>>,
     /// Members that are placed and wait for permission.
@@ -406,6 +409,8 @@ impl Engine {
         }
         if !ready || !waits {
             self.queue.remove(unit);
+            self.preemptions.forget(unit);
+            self.release_room(id, now);
             self.gangs.by_topology.remove(&id);
         }
         self.gangs.page(id).changed = now;

@@ -65,6 +65,8 @@ pub struct Candidate<'a> {
     pub placed: &'a PlacedPod,
     /// Decides between equal scores.
     pub hash: u64,
+    /// The node that is kept for it.
+    pub nominated: Option<NodeId>,
     /// Its role.
     pub role: Option<&'a str>,
 }
@@ -459,7 +461,14 @@ impl<'a, 'b> Planner<'a, 'b> {
             let reasons = evaluation.reasons_in(nodes, profile, cluster);
             return Err(refused(reasons, rejectors));
         };
+        let kept = candidate.nominated;
+        let kept = kept.filter(|node| evaluation.feasible().contains(*node));
         let choice = match pick {
+            _ if let Some(node) = kept => Choice {
+                node,
+                total: 0,
+                feasible: 1,
+            },
             Pick::Any => Choice {
                 node: any,
                 total: 0,

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
-use crate::cluster::NodeId;
+use super::preempting::GangPostFiltered;
+use crate::cluster::{Cluster, NodeId};
 use crate::engine::{ConditionReason, Engine, Nomination};
 use crate::framework::PluginSet;
 use crate::gang::{
     Candidate, CandidateClass, GangId, Place, Plan, Readiness, Refusal, Refused, Request, plan,
 };
 use crate::model::{GangTopology, Time};
+use crate::preemption::Surroundings;
 use crate::queue::{ClassId, Listener, PodKey};
 use crate::telemetry::metrics::GangResult;
 
@@ -58,9 +60,20 @@ impl Engine {
     }
 
     fn plan_gang(&mut self, id: GangId, members: &[PodKey]) -> Result<Plan, Box<Refused>> {
-        let Some(gang) = self.gangs.table.get(id) else {
-            return Err(Box::default());
-        };
+        let planned = self.with_request(id, members, |cluster, request, classes, _| {
+            plan(cluster, request, classes)
+        });
+        planned.unwrap_or_else(|| Err(Box::default()))
+    }
+
+    /// What the members ask, and what is kept of their classes, for whoever wants to place them.
+    pub(super) fn with_request<T>(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        answer: impl FnOnce(&mut Cluster, &Request<'_>, &mut [CandidateClass], Surroundings<'_>) -> T,
+    ) -> Option<T> {
+        let gang = self.gangs.table.get(id)?;
         let (need, topology) = (gang.need(), gang.topology());
         let anchors: Vec<NodeId> = if topology == GangTopology::default() {
             Vec::new()
@@ -89,6 +102,7 @@ impl Engine {
             classes,
             seed,
             gangs,
+            budgets,
             ..
         } = self;
         let gang = gangs.table.get(id);
@@ -121,6 +135,9 @@ impl Engine {
                 priority: pod.priority,
                 placed: &pod.placed,
                 hash: pod.hash ^ *seed,
+                nominated: nominator
+                    .node_of(key)
+                    .and_then(|node| cluster.node_id(node)),
                 role: member.and_then(|member| member.role.as_deref()),
             });
         }
@@ -136,11 +153,15 @@ impl Engine {
             anchors: &anchors,
             known_room,
         };
-        let answer = plan(cluster, &request, &mut lent);
+        let surroundings = Surroundings {
+            gangs: &gangs.table,
+            budgets,
+        };
+        let answer = answer(cluster, &request, &mut lent, surroundings);
         for (id, class) in ids.into_iter().zip(lent) {
             classes.give_back(id, class.evaluation);
         }
-        answer
+        Some(answer)
     }
 
     /// All binds of a gang leave together.
@@ -173,6 +194,8 @@ impl Engine {
         let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
             return;
         };
+        self.preemptions.forget(unit);
+        self.release_room(id, now);
         if plan.refused.is_empty() {
             self.queue.remove(unit);
         } else {
@@ -186,17 +209,34 @@ impl Engine {
     }
 
     fn gang_refused(&mut self, id: GangId, members: &[PodKey], refused: &Refused, now: Time) {
+        let unreadable = refused
+            .refused
+            .iter()
+            .any(|refusal| refusal.error.is_some());
+        let answer = if unreadable {
+            self.release_room(id, now);
+            GangPostFiltered::default()
+        } else {
+            self.gang_post_filter(id, members, now)
+        };
         let page = self.gangs.page(id);
         page.room = refused.room;
-        if refused.unchanged {
+        if refused.unchanged && answer.preempts.is_none() && page.preemption == answer.words {
             // Nothing has to be said again, but what makes room may be something else now.
             page.rejectors.union(refused.rejectors);
             self.gang_waits(id, members, &[], now);
             return;
         }
         page.rejectors = refused.rejectors;
+        page.preemption.clone_from(&answer.words);
         self.gang_waits(id, members, &refused.refused, now);
-        self.tell_refusal(id, members, refused, now);
+        if let Some(found) = &answer.preempts {
+            self.nominate_gang(members, found);
+        }
+        self.tell_refusal(id, members, refused, &answer.words, now);
+        if let Some(found) = &answer.preempts {
+            self.preempt_for_gang(id, members, found, now);
+        }
     }
 
     /// The gang is unschedulable: every member that is left listens to what may cure a refusal.

@@ -163,12 +163,13 @@ impl Engine {
         id: GangId,
         members: &[PodKey],
         refused: &Refused,
+        preemption: &str,
         now: Time,
     ) {
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };
-        let texts = self.words_for_refusal(gang, members, refused);
+        let texts = self.words_for_refusal(gang, members, refused, preemption);
         self.tell_members(&texts.members);
         self.group_event(id, EventKind::FailedScheduling, texts.group.into());
         let page = self.gangs.page(id);
@@ -183,7 +184,8 @@ impl Engine {
         let mut told = BTreeSet::new();
         for (key, reason, text) in texts {
             let text: Arc<str> = text.as_str().into();
-            self.patch_condition(*key, *reason, &text, Nomination::Keep);
+            let nomination = self.nomination_to_tell(*key);
+            self.patch_condition(*key, *reason, &text, nomination);
             if told.insert(Arc::clone(&text)) {
                 self.pod_event(*key, EventKind::FailedScheduling, text);
             }

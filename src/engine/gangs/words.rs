@@ -91,6 +91,7 @@ impl Engine {
         gang: &Gang,
         members: &[PodKey],
         refused: &Refused,
+        preemption: &str,
     ) -> Texts {
         let min = gang.min().unwrap_or(1);
         let scheduled = gang.counts().live() + refused.fitted.len();
@@ -98,7 +99,6 @@ impl Engine {
         let short = format!(
             "minCount ({min}) cannot be satisfied: {scheduled} scheduled, {remaining} remaining"
         );
-        let preemption = self.words_for_gang_preemption(members);
         let (story, hopeless) = self.story(gang, members, refused);
         let key = |place: &usize| members.get(*place).copied();
         let mut texts = Vec::with_capacity(members.len());
@@ -124,22 +124,6 @@ impl Engine {
             // One of these sentences ends by itself.
             status: format!("{short}{}. {story}", preemption.trim_end_matches('.')),
             hopeless,
-        }
-    }
-
-    /// What upstream says after a gang was refused and no pod can be evicted for it.
-    fn words_for_gang_preemption(&self, members: &[PodKey]) -> &'static str {
-        let mut pods = members.iter().filter_map(|key| self.pods.get(key));
-        let Some(first) = pods.next() else {
-            return "";
-        };
-        let nobody = (self.cluster.lowest_priority()).is_none_or(|lowest| lowest >= first.priority);
-        if first.info.never_preempts {
-            ", pod group preemption: not eligible due to preemptionPolicy=Never."
-        } else if nobody {
-            ", pod group preemption: No preemption victims found for incoming preemptor"
-        } else {
-            ""
         }
     }
 

@@ -149,6 +149,7 @@ impl Gang {
     ) -> Result<Plan, Box<Refused>> {
         let candidates: Vec<_> = (self.pods.iter().enumerate())
             .map(|(place, pod)| Candidate {
+                nominated: None,
                 class: case.members[place].0,
                 peers: self.peers[place],
                 reference: &pod.reference,

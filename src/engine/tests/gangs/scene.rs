@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::*;
 use crate::api;
-use crate::engine::{About, Action, Effect, EventKind, GroupPhase, GroupStatus};
+use crate::engine::{About, Action, Effect, EventKind, GroupPhase, GroupStatus, Nomination};
 use crate::model::Dialect;
 
 pub(in crate::engine::tests) const GPU: &str = "nvidia.com/gpu";
@@ -32,6 +32,8 @@ pub(in crate::engine::tests) struct Scene {
     /// Who, which, what.
     pub(in crate::engine::tests) events: Vec<(String, EventKind, String)>,
     pub(in crate::engine::tests) binds: usize,
+    /// Who was evicted; they leave until somebody deletes them.
+    pub(in crate::engine::tests) evicted: Vec<String>,
 }
 
 impl Scene {
@@ -52,6 +54,7 @@ impl Scene {
             statuses: BTreeMap::new(),
             events: Vec::new(),
             binds: 0,
+            evicted: Vec::new(),
         };
         for node in 0..nodes {
             scene.node(&format!("node-{node}"), gpus, &[]);
@@ -316,14 +319,36 @@ impl Scene {
                 self.send(&name);
             }
             (About::Pod(pod), Action::PatchStatus(patch)) => {
-                let condition = (
-                    patch.reason().unwrap().as_str().to_owned(),
-                    patch.message().to_owned(),
-                );
-                if let Some(pod) = self.pods.get_mut(&*pod.name) {
-                    pod.condition = Some(condition);
+                let name = pod.name.to_string();
+                if let Some(pod) = self.pods.get_mut(&name) {
+                    if let Some(reason) = patch.reason() {
+                        let words = patch.message().to_owned();
+                        pod.condition = Some((reason.as_str().to_owned(), words));
+                    }
+                    let nominated = match &patch.nomination {
+                        Nomination::Keep => None,
+                        Nomination::Clear => Some(Value::Null),
+                        Nomination::Set(node) => Some(json!(&**node)),
+                    };
+                    if let Some(nominated) = nominated {
+                        pod.object["status"]["nominatedNodeName"] = nominated;
+                    }
                 }
                 self.engine.complete(effect.id, Outcome::Done, self.now);
+            }
+            (About::Pod(pod), Action::Evict(_)) => {
+                let name = pod.name.to_string();
+                self.evicted.push(name.clone());
+                if let Some(pod) = self.pods.get_mut(&name) {
+                    let target = json!([{
+                        "type": "DisruptionTarget", "status": "True",
+                        "reason": "PreemptionByScheduler",
+                    }]);
+                    pod.object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                    pod.object["status"]["conditions"] = target;
+                }
+                self.engine.complete(effect.id, Outcome::Done, self.now);
+                self.send(&name);
             }
             (About::Group(group), Action::PatchGroup(status)) => {
                 self.statuses

@@ -116,7 +116,7 @@ fn a_large_gang_that_does_not_fit_stops_nobody_and_keeps_its_place() {
 #[test]
 fn a_gang_of_higher_priority_comes_first() {
     let mut scene = Scene::new(1, 8);
-    scene.pod("", "filler", 1);
+    scene.pod_with("", "filler", 1, json!({}), json!({"priority": 7}));
     scene.settle();
     scene.gang("low", 1, 1, 8);
     scene.group("high", 1);

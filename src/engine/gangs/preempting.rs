@@ -1,0 +1,203 @@
+//! Room for gangs: whom to evict, where the members go then, and that it is held for them. Source:
+//! `PodGroupPostFilter` of `plugins/defaultpreemption`.
+
+use std::sync::Arc;
+
+use crate::engine::preempting::Beneficiary;
+use crate::engine::{Action, Awaited, Engine, Nomination, StatusPatch};
+use crate::framework::PostFilter;
+use crate::gang::GangId;
+use crate::model::Time;
+use crate::preemption::{self, GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
+use crate::queue::PodKey;
+use crate::telemetry::metrics::{Preemptor, Status};
+
+/// What is found out after a gang was refused.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GangPostFiltered {
+    /// What follows why it was refused; empty for nothing.
+    pub(super) words: String,
+    /// What is to be done.
+    pub(super) preempts: Option<GangCandidate>,
+}
+
+impl Engine {
+    /// Looks for pods whose room a gang could have that does not fit.
+    pub(super) fn gang_post_filter(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        now: Time,
+    ) -> GangPostFiltered {
+        let first = members.first().and_then(|key| self.pods.get(key));
+        let profile = first.map(|pod| &self.profiles[pod.profile].profile);
+        let preempts = profile.is_some_and(|held| held.post_filter == PostFilter::Preemption);
+        if !preempts || !self.may_evict {
+            self.release_room(id, now);
+            return GangPostFiltered::default();
+        }
+        let begin = (self.stopwatch)();
+        let (status, answer) = self.look_for_gang_victims(id, members, now);
+        let took = (self.stopwatch)() - begin;
+        (self.preemption_metrics).attempt(Preemptor::PodGroup, status, took);
+        answer
+    }
+
+    fn look_for_gang_victims(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        now: Time,
+    ) -> (Status, GangPostFiltered) {
+        let told = |why: &str| GangPostFiltered {
+            words: format!(", pod group preemption: {why}"),
+            preempts: None,
+        };
+        let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
+            return (Status::Error, GangPostFiltered::default());
+        };
+        let pods = || members.iter().filter_map(|key| self.pods.get(key));
+        if pods().any(|pod| pod.info.never_preempts) {
+            self.release_room(id, now);
+            return (Status::Unschedulable, told(preemption::NEVER));
+        }
+        if self.preemptions.waits(unit) || self.room_is_being_made(members) {
+            let why = "ongoing preemption on nominated nodes";
+            return (Status::Success, told(why));
+        }
+        self.release_room(id, now);
+        let verdict = self.with_request(id, members, |cluster, request, classes, rest| {
+            let candidates = request.candidates;
+            let profile = &request.profile.preemption;
+            let preemptor = GangPreemptor {
+                gang: id,
+                priority: candidates.first().map_or(0, |first| first.priority),
+                violate_pdb: profile.violate_pdb,
+                request,
+            };
+            search_for_gang(cluster, preemptor, classes, rest)
+        });
+        match verdict {
+            None => (Status::Error, GangPostFiltered::default()),
+            Some(GangVerdict::Hopeless(why)) => (Status::Unschedulable, told(&why)),
+            Some(GangVerdict::Candidate(found)) => match self.preemptions.allow(unit, now) {
+                Err(denied) => {
+                    if let Some(&first) = members.first() {
+                        self.preemption_denied(first, &denied);
+                    }
+                    (Status::Unschedulable, told(&denied.to_string()))
+                }
+                Ok(()) => {
+                    let victims = found.victims.len();
+                    let why =
+                        format!("found a placement for podgroup, preempting {victims} victims");
+                    let answer = GangPostFiltered {
+                        preempts: Some(found),
+                        ..told(&why)
+                    };
+                    (Status::Success, answer)
+                }
+            },
+        }
+    }
+
+    /// Whether pods that were evicted for the gang still leave the nodes it is nominated to.
+    fn room_is_being_made(&self, members: &[PodKey]) -> bool {
+        let gangs = &self.gangs.table;
+        members.iter().any(|key| {
+            let node = self.nominator.node_of(*key);
+            let node = node.and_then(|node| self.cluster.node_id(node));
+            let priority = self.pods.get(key).map(|pod| pod.priority);
+            node.zip(priority).is_some_and(|(node, priority)| {
+                preemption::has_leaving_victims(&self.cluster, gangs, node, priority)
+            })
+        })
+    }
+
+    /// Holds the room that will be made: what the members are told next tells their nominations too.
+    pub(super) fn nominate_gang(&mut self, members: &[PodKey], found: &GangCandidate) {
+        for (place, node) in &found.nodes {
+            if let Some(&key) = members.get(*place) {
+                self.nominator.set(key, self.cluster.node_name(*node));
+            }
+        }
+    }
+
+    /// Does what was found out for a gang, whose members have been told.
+    pub(super) fn preempt_for_gang(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        found: &GangCandidate,
+        now: Time,
+    ) {
+        let first = members.first().and_then(|key| self.pods.get(key));
+        let (Some(gang), Some(first)) = (self.gangs.table.get(id), first) else {
+            return;
+        };
+        let object = gang.object.clone();
+        let nodes = found.nodes.iter().filter_map(|(place, node)| {
+            let node: Arc<str> = self.cluster.node_name(*node).into();
+            Some((*members.get(*place)?, node))
+        });
+        let beneficiary = Beneficiary {
+            key: gang.unit,
+            priority: first.priority,
+            scheduler_name: Arc::clone(&self.profiles[first.profile].profile.name),
+            kind: Preemptor::PodGroup,
+            // Groups without an object have no uid.
+            uid: (object.as_ref()).map_or_else(
+                || gang.reference.to_string().into(),
+                |held| held.uid.clone(),
+            ),
+            group: object,
+            nodes: nodes.collect(),
+            place: "cluster".into(),
+        };
+        let (victims, groups) = (found.victims.len(), found.groups);
+        (self.preemption_metrics).decided(Preemptor::PodGroup, victims, found.violations, groups);
+        self.carry_out(&beneficiary, &found.victims, now);
+    }
+
+    /// The gang that waits holds nothing any more.
+    pub(super) fn release_room(&mut self, id: GangId, now: Time) {
+        let Some(gang) = self.gangs.table.get(id) else {
+            return;
+        };
+        let (unit, members) = (gang.unit, gang.pending_in_order());
+        self.end_wave(unit);
+        for key in members {
+            self.release_nomination(key, now);
+        }
+    }
+
+    fn release_nomination(&mut self, key: PodKey, now: Time) {
+        if self.nominator.node_of(key).is_none() {
+            return;
+        }
+        self.nominator.remove(key);
+        let Some(pod) = self.pods.get(&key) else {
+            return;
+        };
+        let ended = pod.clone().nomination();
+        let reference = Arc::clone(&pod.reference);
+        let patch = StatusPatch {
+            condition: None,
+            nomination: Nomination::Clear,
+        };
+        let effect = self.effect(reference, Action::PatchStatus(patch));
+        self.awaited.insert(effect, Awaited::Status(key));
+        if let Some(ended) = ended {
+            self.nomination_ended(&ended, now);
+        }
+    }
+
+    /// What a member's stored nomination has to become.
+    pub(super) fn nomination_to_tell(&self, key: PodKey) -> Nomination {
+        let stored = self.pods.get(&key).map(|pod| &*pod.info.nominated_node);
+        match self.nominator.node_of(key) {
+            Some(node) if stored != Some(node) => Nomination::Set(node.into()),
+            _ => Nomination::Keep,
+        }
+    }
+}
