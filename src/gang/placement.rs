@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-pub use domains::Domain;
+pub use domains::{Domain, domains};
+pub use order::order;
 
 use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId, ResourceId};
 use crate::framework::{Choice, Evaluation, Incoming, Nominations, PermitWait, PluginSet, Profile};
@@ -164,22 +165,6 @@ pub fn plan(
     Planner::new(request, classes).plan(cluster)
 }
 
-/// The domains in one of which the gang must be; one for the whole cluster if it may be anywhere.
-/// Members that run already pin it to where they are.
-pub fn domains(cluster: &Cluster, topology: &GangTopology, anchors: &[NodeId]) -> Vec<Domain> {
-    let required = GangTopology {
-        required: topology.required.clone(),
-        preferred: Box::default(),
-    };
-    let mut levels = domains::levels(cluster, &required, anchors);
-    levels.pop().unwrap_or_default()
-}
-
-/// The candidates in the order in which they are placed.
-pub fn order(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
-    order::of(request, classes)
-}
-
 struct Planner<'a, 'b> {
     request: &'a Request<'b>,
     classes: &'a mut [CandidateClass],
@@ -208,7 +193,7 @@ struct Attempt {
 
 impl<'a, 'b> Planner<'a, 'b> {
     fn new(request: &'a Request<'b>, classes: &'a mut [CandidateClass]) -> Self {
-        let order = order::of(request, classes);
+        let order = order(request, classes);
         Self {
             request,
             classes,

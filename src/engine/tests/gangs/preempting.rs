@@ -1,7 +1,6 @@
 //! Gangs that need room, and gangs that have it: who goes, and that nobody goes in vain.
 
 use super::scene::Scene;
-use super::super::*;
 use crate::engine::Change;
 use serde_json::{Value, json};
 
