@@ -19,9 +19,9 @@ use rustc_hash::FxHashMap;
 pub use domains::{Domain, domains};
 pub use order::order;
 
-use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId, ResourceId};
+use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, Nominations, PermitWait, PluginSet, Profile};
-use crate::model::{GangTopology, PlacedPod, PodRef, PodShape, is_extended_resource};
+use crate::model::{GangTopology, PlacedPod, PodRef, PodShape};
 
 /// How many more members must be placed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -464,7 +464,7 @@ impl<'a, 'b> Planner<'a, 'b> {
                 if let Some(error) = evaluation.error() {
                     return Err(unreadable(error));
                 }
-                let packed = packed_resource(&class.shape, cluster);
+                let packed = room::packed_resource(&class.shape, cluster);
                 let free = packed.map(|resource| cluster.resources().free(resource));
                 // Whole nodes stay whole: the node with the least of it left is taken.
                 let first = |node: NodeId| free.map_or(0, |free| -free[node.index()]);
@@ -509,13 +509,6 @@ impl<'a, 'b> Planner<'a, 'b> {
                 .unreserve(shape, placed.choice.node, cluster);
         }
     }
-}
-
-/// The device by which pods of gangs are packed: the first one they ask for.
-fn packed_resource(shape: &PodShape, cluster: &Cluster) -> Option<ResourceId> {
-    let mut asked = shape.wanted.asked_scalars();
-    let (device, _) = asked.find(|(name, _)| is_extended_resource(name))?;
-    cluster.resources().id(device)
 }
 
 #[cfg(test)]
