@@ -13,6 +13,8 @@ use crate::framework::{Diagnosis, PluginSet, Profile, Reason};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stock {
     pub(super) units: Vec<Unit>,
+    /// Whether pods of groups are on the node.
+    pub(super) of_groups: bool,
     /// How many pods of each unit a budget protects.
     violations: Vec<usize>,
 }

@@ -48,7 +48,15 @@ fn verdict(cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
         gangs: &Gangs::default(),
         budgets: &Budgets::default(),
     };
-    search(cluster, &profile, surroundings, &preemptor, &evaluation)
+    let mut memory = Memory::default();
+    search(
+        cluster,
+        &profile,
+        surroundings,
+        &preemptor,
+        &evaluation,
+        &mut memory,
+    )
 }
 
 fn hopeless(text: &str) -> Verdict {

@@ -144,14 +144,15 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds what can be evicted on a node, in no particular order.
+    /// Adds what can be evicted on a node, in no particular order. Answers whether pods of groups are
+    /// there.
     pub(super) fn on(
         &mut self,
         cluster: &Cluster,
         node: NodeId,
         taken: &Taken,
         units: &mut Vec<Unit>,
-    ) {
+    ) -> bool {
         let mut of_gangs: BTreeMap<GangId, Vec<PlacedId>> = BTreeMap::new();
         for &id in cluster.pods_on(node) {
             let Some(record) = cluster.placed(id) else {
@@ -171,11 +172,13 @@ impl<'a> Finder<'a> {
                 None => {}
             }
         }
+        let any = !of_gangs.is_empty();
         for (id, pods) in of_gangs {
             if let Some(gang) = self.gangs.get(id) {
                 self.of_gang(cluster, (id, gang), &pods, taken, units);
             }
         }
+        any
     }
 
     fn of_gang(
