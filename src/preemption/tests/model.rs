@@ -268,27 +268,27 @@ impl Model<'_> {
         let violations = scene.violations(&units);
         let protected = (0..units.len()).filter(|place| violations[*place] > 0);
         let others = (0..units.len()).filter(|place| violations[*place] == 0);
-        let mut away = BTreeSet::new();
+        let (mut away, mut tried) = (BTreeSet::new(), BTreeSet::new());
         for place in protected.chain(others) {
-            let before = world.clone();
-            for uid in &units[place].pods {
-                let one = scene.running(uid);
-                let placed = (node_name(one.node), one.pod.clone());
-                world.placed.insert(uid.clone(), placed);
-            }
-            if self.refusal(&world, node).is_some() {
-                world = before;
-                away.insert(place);
-            }
-        }
-        // A gang that is broken is not left running in part.
-        for place in 0..units.len() {
-            let broken = units[place].surplus.is_some_and(|group| {
-                let mut gone = away.iter();
-                gone.any(|place| units[*place].core == Some(group))
+            let core = (0..units.len()).find(|core| {
+                units[*core].core.is_some() && units[*core].core == units[place].surplus
             });
-            if broken {
-                away.insert(place);
+            // Whether a gang is broken is known before what it could do without is looked at.
+            for place in core.into_iter().chain([place]) {
+                if !tried.insert(place) {
+                    continue;
+                }
+                let before = world.clone();
+                for uid in &units[place].pods {
+                    let one = scene.running(uid);
+                    let placed = (node_name(one.node), one.pod.clone());
+                    world.placed.insert(uid.clone(), placed);
+                }
+                let broken = core.is_some_and(|core| away.contains(&core));
+                if broken || self.refusal(&world, node).is_some() {
+                    world = before;
+                    away.insert(place);
+                }
             }
         }
         let total = away.iter().map(|place| violations[*place]).sum();
