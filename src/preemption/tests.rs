@@ -5,6 +5,7 @@
     clippy::indexing_slicing
 )]
 
+mod gangs;
 mod model;
 mod scene;
 mod single;

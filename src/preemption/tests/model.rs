@@ -314,6 +314,18 @@ impl Model<'_> {
 }
 
 impl Victim {
+    /// A pod by itself.
+    pub(super) fn single(uid: &str, one: &Running) -> Self {
+        Self {
+            pods: vec![uid.to_owned()],
+            priority: one.pod.priority,
+            grouped: false,
+            started: started(one),
+            core: None,
+            surplus: None,
+        }
+    }
+
     /// Whether it goes only because the rest of its gang does.
     pub(super) fn is_dragged(&self, others: &[Self]) -> bool {
         self.surplus
