@@ -5,6 +5,11 @@
     clippy::indexing_slicing
 )]
 
+mod gangs;
+mod model;
+mod scene;
+mod single;
+
 use super::*;
 use crate::plugins::default_profile;
 use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};

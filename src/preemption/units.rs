@@ -247,22 +247,28 @@ impl<'a> Finder<'a> {
             }
             units.push(unit);
         }
-        let Some(first) = core.first().and_then(|pod| cluster.placed(*pod)) else {
+        if core.is_empty() {
             return;
-        };
+        }
         let apart: Vec<PlacedId> = (units.iter())
             .filter(|unit| unit.surplus == Some(id))
             .flat_map(|unit| unit.pods().iter().copied())
             .collect();
-        let Some(mut whole) = self.whole(cluster, (id, gang), first.priority) else {
+        let Some(mut whole) = self.whole(cluster, (id, gang), i32::MIN) else {
             return;
         };
         if !apart.is_empty() {
             let rest = whole.pods().iter().copied();
             whole.pods = Pods::Many(rest.filter(|pod| !apart.contains(pod)).collect());
         }
-        whole.core = Some(id);
-        units.push(whole);
+        // Where members differ in priority the highest one protects them all.
+        let records = whole.pods().iter().filter_map(|pod| cluster.placed(*pod));
+        let highest = records.map(|record| record.priority).max();
+        if let Some(highest) = highest.filter(|highest| *highest < self.below) {
+            whole.priority = highest;
+            whole.core = Some(id);
+            units.push(whole);
+        }
     }
 
     /// The whole group, wherever its pods are.
