@@ -6,7 +6,7 @@ mod waves;
 use std::sync::Arc;
 
 use super::{
-    Action, Awaited, EffectId, Engine, EventKind, Evict, Nomination, ObjectEvent, Outcome,
+    Action, Awaited, EffectId, Engine, EventKind, Evict, Finding, Nomination, ObjectEvent, Outcome,
     StatusPatch,
 };
 use crate::cluster::PlacedId;
@@ -156,6 +156,18 @@ impl Engine {
         let found = preemption::search(cluster, profile, surroundings, &preemptor, evaluation);
         let candidate = match found {
             Verdict::Hopeless(why) => {
+                if self.explained.wanted {
+                    let more = preemption::what_it_would_take(
+                        cluster,
+                        profile,
+                        surroundings,
+                        &preemptor,
+                        evaluation,
+                    );
+                    let reference = Arc::clone(&pod.reference);
+                    let finding = more.map(|more| Finding::WouldTake(reference, more));
+                    self.explained.findings.extend(finding);
+                }
                 return PostFiltered {
                     words: format!("preemption: {why}"),
                     nomination: Nomination::Clear,
@@ -209,6 +221,10 @@ impl Engine {
             candidate.violations,
             0,
         );
+        let reference = Arc::clone(&pod.reference);
+        let preemptor = (&*reference.namespace, &*reference.name);
+        let (victims, violations) = (&candidate.victims, candidate.violations);
+        self.explain_preemption(preemptor, &beneficiary, victims, violations);
         self.carry_out(&beneficiary, &candidate.victims, now);
     }
 
