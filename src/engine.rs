@@ -49,7 +49,7 @@ use crate::telemetry::metrics::{
 use classes::ClassTable;
 use gangs::GangBook;
 use nominator::Nominator;
-use preempting::Preemptions;
+use preempting::{Hopeless, Preemptions};
 use waiting::Waiting;
 
 /// Seconds on a clock that only metrics read; no decision may depend on it.
@@ -99,6 +99,9 @@ pub struct Engine {
     by_uid: HashMap<Box<str>, PodKey>,
     nominator: Nominator,
     preemptions: Preemptions,
+    hopeless: Hopeless,
+    /// How much was heard that is not about a waiting pod.
+    news: u64,
     gangs: GangBook,
     /// When some plugin has taken too long to permit which pod.
     permit_limits: BTreeSet<(Time, PodKey)>,
@@ -167,6 +170,8 @@ impl Engine {
             by_uid: HashMap::new(),
             nominator: Nominator::default(),
             preemptions: Preemptions::default(),
+            hopeless: Hopeless::default(),
+            news: 0,
             gangs: GangBook::default(),
             permit_limits: BTreeSet::new(),
             next_pod: 0,

@@ -56,6 +56,13 @@ impl Cluster {
         answer
     }
 
+    /// Puts a pod back that [`Self::remove`] took off, in the same speculation.
+    pub fn put_back(&mut self, record: PlacedRecord) -> PlacedId {
+        debug_assert!(self.speculating > 0, "pods come back only by being undone");
+        self.peers.hold(record.peers);
+        self.place(record)
+    }
+
     /// Rolls back whatever speculation a panic left open.
     pub fn recover(&mut self) {
         self.speculating = 0;

@@ -74,6 +74,10 @@ pub enum Change {
 impl Engine {
     /// Takes in what a watch saw.
     pub fn apply(&mut self, change: Change, now: Time) {
+        // What waits changes nothing about who could be evicted.
+        if !matches!(&change, Change::Pod(pod) if pod.spec.node_name.is_empty()) {
+            self.news += 1;
+        }
         match change {
             Change::Pod(pod) => match CompiledPod::compile(&pod) {
                 Ok(compiled) => {
@@ -386,6 +390,10 @@ impl Engine {
             (self.nominator).update(key, &old_info.nominated_node, &waiting.nominated_node);
         }
         let changed = changes != [EventKind::TargetPodUpdate] || reclassed;
+        if reclassed || old_peers != peers {
+            // What it was known by may be given to others.
+            self.news += 1;
+        }
         if !self.update_member(key, membership, changed, now) {
             if was_gated && !gated {
                 let cause = Cause::Event(EventKind::TargetPodGatesEliminated);

@@ -18,6 +18,7 @@ use crate::queue::PodKey;
 pub(super) struct Nominator {
     by_node: BTreeMap<Box<str>, Vec<PodKey>>,
     by_pod: FxHashMap<PodKey, Box<str>>,
+    revision: u64,
 }
 
 impl Nominator {
@@ -25,6 +26,7 @@ impl Nominator {
     pub(super) fn set(&mut self, pod: PodKey, node: &str) {
         self.remove(pod);
         if !node.is_empty() {
+            self.revision += 1;
             self.by_pod.insert(pod, node.into());
             self.by_node.entry(node.into()).or_default().push(pod);
         }
@@ -43,12 +45,18 @@ impl Nominator {
         let Some(node) = self.by_pod.remove(&pod) else {
             return;
         };
+        self.revision += 1;
         if let Some(pods) = self.by_node.get_mut(&node) {
             pods.retain(|&other| other != pod);
             if pods.is_empty() {
                 self.by_node.remove(&node);
             }
         }
+    }
+
+    /// A number that moves with every nomination.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The node that the pod is nominated to.

@@ -1,6 +1,7 @@
 //! Preemption as it is carried out: victims are evicted, their room is held for the preemptor, and it
 //! comes back when they are gone. Source: `framework/preemption/executor.go`.
 
+mod hopeless;
 mod waves;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use crate::model::{PodGroup, PodRef, Time};
 use crate::preemption::{self, Candidate, Preemptor, Surroundings, Verdict};
 use crate::queue::{Cause, PodKey};
 use crate::telemetry::metrics::{ExtensionPoint, Preemptor as Beneficiaries, Status};
+pub(super) use hopeless::Hopeless;
+use hopeless::Question;
 use waves::Execution;
 pub(super) use waves::{Denied, Preemptions};
 
@@ -130,6 +133,25 @@ impl Engine {
                 return ineligible(preemption::ONGOING);
             }
         }
+        let hopeless = |why: &str| PostFiltered {
+            words: format!("preemption: {why}"),
+            nomination: Nomination::Clear,
+            preempts: None,
+        };
+        // A pod that is nominated itself does not yield to that. What it would take is found out anew
+        // for each pod.
+        let alike = nominated_node.is_none() && !self.explained.wanted;
+        let question = alike.then_some(Question {
+            class: pod.class,
+            peers: pod.peers,
+            priority: pod.priority,
+            position: self.cluster.changes().position(),
+            nominations: self.nominator.revision(),
+            news: self.news,
+        });
+        if let Some(why) = (question.as_ref()).and_then(|question| self.hopeless.answer(question)) {
+            return hopeless(why);
+        }
         let Self {
             cluster,
             pods,
@@ -168,11 +190,10 @@ impl Engine {
                     let finding = more.map(|more| Finding::WouldTake(reference, more));
                     self.explained.findings.extend(finding);
                 }
-                return PostFiltered {
-                    words: format!("preemption: {why}"),
-                    nomination: Nomination::Clear,
-                    preempts: None,
-                };
+                if let Some(question) = question {
+                    self.hopeless.keep(question, &why);
+                }
+                return hopeless(&why);
             }
             Verdict::Candidate(candidate) => candidate,
         };

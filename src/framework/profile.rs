@@ -1,15 +1,16 @@
 //! A profile: which plugins run for a schedulerName, in which order, with which weights.
 
+mod room;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Diagnosis, EventSet, Incoming, Obstacle, PermitAnswer, PermitWait, Plugin, PreFilterAnswer,
-    Topic,
+    Diagnosis, EventSet, Incoming, PermitAnswer, PermitWait, Plugin, PreFilterAnswer, Topic,
 };
-use crate::cluster::{Cluster, NodeId, NodeSet, PeerId, ResourceId};
+use crate::cluster::{Cluster, NodeId, NodeSet, PeerId};
 use crate::config::MinCandidateNodes;
 use crate::model::{PodRef, PodShape};
 
@@ -401,51 +402,6 @@ impl Profile {
         Ok(())
     }
 
-    /// What of the pods on a node keeps this pod off it, as far as these filters tell that are not
-    /// skipped.
-    pub fn obstacle(&self, pod: &PodShape, cluster: &Cluster, skipped: PluginSet) -> Obstacle {
-        let mut found = Obstacle::None;
-        for &index in self
-            .filters
-            .iter()
-            .filter(|&&index| !skipped.contains(index))
-        {
-            let plugin = self.plugin(index);
-            let obstacle = match (plugin.filter(), plugin.peer_filter()) {
-                (Some(filter), _) => filter.obstacle(pod, cluster),
-                (None, Some(_)) => Obstacle::Pods,
-                (None, None) => Obstacle::None,
-            };
-            found = match (found, obstacle) {
-                (found, Obstacle::None) => found,
-                (Obstacle::None, obstacle) => obstacle,
-                (Obstacle::Room(mut held), Obstacle::Room(more)) => {
-                    held.extend(more);
-                    Obstacle::Room(held)
-                }
-                (_, Obstacle::Pods) | (Obstacle::Pods, _) => Obstacle::Pods,
-            };
-        }
-        found
-    }
-
-    /// The room that the pod needs on its node, as far as its filters tell.
-    pub fn asked_room(&self, pod: &PodShape, cluster: &Cluster) -> Vec<(ResourceId, i64)> {
-        let filters = (self.filters.iter()).filter_map(|index| self.plugin(*index).filter());
-        let mut asked = Vec::new();
-        for filter in filters {
-            if let Obstacle::Room(room) = filter.obstacle(pod, cluster) {
-                asked.extend(room);
-            }
-        }
-        asked
-    }
-
-    /// Whether pods on other nodes have a say, as far as these filters tell that are not skipped.
-    pub fn looks_further(&self, skipped: PluginSet) -> bool {
-        self.kept_filters(skipped) < self.filters.len()
-    }
-
     /// How many of the filters can keep their answers until a node changes: those before the first
     /// that looks at other pods and is not skipped.
     pub(super) fn kept_filters(&self, skipped: PluginSet) -> usize {
@@ -454,26 +410,6 @@ impl Profile {
         };
         let kept = self.filters.iter().position(looks_further);
         kept.unwrap_or(self.filters.len())
-    }
-
-    /// Lowers the numbers of `nodes` in `column` to how many pods like this one each could take at
-    /// most, see [`super::Filter::room`]. Answers which plugins limit them.
-    pub fn room(
-        &self,
-        pod: &PodShape,
-        cluster: &Cluster,
-        nodes: &NodeSet,
-        column: &mut [u32],
-    ) -> PluginSet {
-        let mut limits = PluginSet::default();
-        for &index in &self.filters {
-            if let Some(filter) = self.plugin(index).filter()
-                && filter.room(pod, cluster, nodes, column)
-            {
-                limits.insert(index);
-            }
-        }
-        limits
     }
 
     /// Asks Reserve and Permit; what was reserved is given back when one of them refuses. Answers

@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-pub use domains::Domain;
+pub use domains::{Domain, domains};
+pub use order::order;
 
-use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId, ResourceId};
+use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PeerId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, Nominations, PermitWait, PluginSet, Profile};
-use crate::model::{GangTopology, PlacedPod, PodRef, PodShape, is_extended_resource};
+use crate::model::{GangTopology, PlacedPod, PodRef, PodShape};
 
 /// How many more members must be placed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,22 +165,6 @@ pub fn plan(
     Planner::new(request, classes).plan(cluster)
 }
 
-/// The domains in one of which the gang must be; one for the whole cluster if it may be anywhere.
-/// Members that run already pin it to where they are.
-pub fn domains(cluster: &Cluster, topology: &GangTopology, anchors: &[NodeId]) -> Vec<Domain> {
-    let required = GangTopology {
-        required: topology.required.clone(),
-        preferred: Box::default(),
-    };
-    let mut levels = domains::levels(cluster, &required, anchors);
-    levels.pop().unwrap_or_default()
-}
-
-/// The candidates in the order in which they are placed.
-pub fn order(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
-    order::of(request, classes)
-}
-
 struct Planner<'a, 'b> {
     request: &'a Request<'b>,
     classes: &'a mut [CandidateClass],
@@ -208,7 +193,7 @@ struct Attempt {
 
 impl<'a, 'b> Planner<'a, 'b> {
     fn new(request: &'a Request<'b>, classes: &'a mut [CandidateClass]) -> Self {
-        let order = order::of(request, classes);
+        let order = order(request, classes);
         Self {
             request,
             classes,
@@ -479,7 +464,7 @@ impl<'a, 'b> Planner<'a, 'b> {
                 if let Some(error) = evaluation.error() {
                     return Err(unreadable(error));
                 }
-                let packed = packed_resource(&class.shape, cluster);
+                let packed = room::packed_resource(&class.shape, cluster);
                 let free = packed.map(|resource| cluster.resources().free(resource));
                 // Whole nodes stay whole: the node with the least of it left is taken.
                 let first = |node: NodeId| free.map_or(0, |free| -free[node.index()]);
@@ -524,13 +509,6 @@ impl<'a, 'b> Planner<'a, 'b> {
                 .unreserve(shape, placed.choice.node, cluster);
         }
     }
-}
-
-/// The device by which pods of gangs are packed: the first one they ask for.
-fn packed_resource(shape: &PodShape, cluster: &Cluster) -> Option<ResourceId> {
-    let mut asked = shape.wanted.asked_scalars();
-    let (device, _) = asked.find(|(name, _)| is_extended_resource(name))?;
-    cluster.resources().id(device)
 }
 
 #[cfg(test)]

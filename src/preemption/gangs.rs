@@ -9,6 +9,8 @@
 mod cost;
 mod prices;
 mod reprieve;
+mod scene;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ use crate::gang::{CandidateClass, Domain, GangId, Request, domains, order, plan}
 use cost::GangCost;
 use prices::Prices;
 use reprieve::reprieve;
+use scene::Scene;
 
 /// Who wants room.
 #[derive(Clone, Copy, Debug)]
@@ -469,84 +472,5 @@ impl Search<'_, '_> {
                 .collect(),
         };
         (cost, candidate)
-    }
-
-    /// What would have to be different for the gang to get room.
-    fn what_it_would_take(&mut self, cluster: &mut Cluster, limits: Limits) -> Option<String> {
-        if !limits.violate_pdb && !self.surroundings.budgets.is_empty() {
-            let all = Limits {
-                violate_pdb: true,
-                ..limits
-            };
-            if let Some((_, found)) = self.cheapest(cluster, all) {
-                return self.blocking_budget(cluster, &found);
-            }
-        }
-        let anybody = Limits {
-            below: i32::MAX,
-            violate_pdb: true,
-        };
-        let (_, found) = self.cheapest(cluster, anybody)?;
-        let gangs = self.surroundings.gangs;
-        super::would_need(cluster, gangs, &found.victims, limits.below)
-    }
-
-    /// The budget that keeps most of these victims, and how many it allows of how many.
-    fn blocking_budget(&self, cluster: &Cluster, found: &GangCandidate) -> Option<String> {
-        let budgets = self.surroundings.budgets;
-        let mut asked: BTreeMap<(&str, &str), (i32, i32)> = BTreeMap::new();
-        for record in found.victims.iter().filter_map(|pod| cluster.placed(*pod)) {
-            let labels = &cluster.peers().class(record.peers).spec().labels;
-            for budget in budgets.of(&record.reference, labels) {
-                let key = (&*budget.namespace, &*budget.name);
-                asked.entry(key).or_insert((budget.allowed.max(0), 0)).1 += 1;
-            }
-        }
-        let blocking = (asked.into_iter())
-            .filter(|(_, (allowed, asked))| asked > allowed)
-            .max_by_key(|(_, (allowed, asked))| asked - allowed);
-        let ((namespace, name), (allowed, asked)) = blocking?;
-        let noun = if allowed == 1 {
-            "disruption"
-        } else {
-            "disruptions"
-        };
-        Some(format!(
-            "preemption blocked by PodDisruptionBudget {namespace}/{name} ({allowed} of {asked}): \
-             PDB {namespace}/{name} allows {allowed} {noun}"
-        ))
-    }
-}
-
-/// The trial as far as it has come.
-struct Scene<'a> {
-    finder: Finder<'a>,
-    taken: Taken,
-    allowance: Allowance<'a>,
-    /// What clearing nodes costs, for each class.
-    prices: Vec<Prices>,
-    limits: Limits,
-}
-
-impl Scene<'_> {
-    /// What may go from the node, the most important first.
-    fn stock(&mut self, cluster: &Cluster, node: NodeId, stock: &mut Stock) {
-        stock.units.clear();
-        self.finder.on(cluster, node, &self.taken, &mut stock.units);
-        if self.allowance.is_unlimited() {
-            stock.arrange(cluster, None);
-        } else if self.limits.violate_pdb {
-            stock.arrange(cluster, Some(self.allowance.clone()));
-        } else {
-            stock.arrange(cluster, None);
-            // What matters least is charged first, so that it is what may go.
-            let mut allowance = self.allowance.clone();
-            let mut kept: Vec<Unit> = (stock.units.drain(..).rev())
-                .filter(|unit| allowance.bears(cluster, unit))
-                .collect();
-            kept.reverse();
-            stock.units = kept;
-            stock.arrange(cluster, None);
-        }
     }
 }

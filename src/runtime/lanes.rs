@@ -4,6 +4,7 @@ pub(super) mod bind;
 mod events;
 pub(super) mod evict;
 pub(super) mod status;
+mod told;
 mod window;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(super) use bind::BindLane;
 pub(super) use events::EventLane;
 pub(super) use evict::EvictLane;
 pub(super) use status::StatusLane;
+pub(super) use told::Told;
 
 use super::client::{Fault, Reply};
 use crate::engine::{
@@ -153,6 +155,7 @@ impl BindLoad {
 #[derive(Debug)]
 pub(super) struct Lanes {
     pub(super) load: Arc<BindLoad>,
+    pub(super) told: Arc<Told>,
     pub(super) binds: mpsc::UnboundedSender<BindOrder>,
     pub(super) evictions: mpsc::UnboundedSender<EvictOrder>,
     pub(super) statuses: mpsc::UnboundedSender<Patch>,
@@ -178,6 +181,7 @@ impl Lanes {
                 let _ = self.evictions.send(EvictOrder { id, pod, evict });
             }
             (About::Pod(pod), Action::PatchStatus(patch)) => {
+                self.told.ordered(&pod.uid);
                 let _ = self
                     .statuses
                     .send(Patch::Pod(StatusOrder { id, pod, patch }));

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::client::{self, ApiClient, Pace};
-use super::lanes::{BindLane, BindLoad, EventLane, EvictLane, Lanes, StatusLane};
+use super::lanes::{BindLane, BindLoad, EventLane, EvictLane, Lanes, StatusLane, Told};
 use super::lease::{Campaign, Fence};
 use super::mailbox::Mailbox;
 use super::{Options, RunError, driver, http, watch};
@@ -244,6 +244,7 @@ fn start_lanes(
     metrics: &Arc<Metrics>,
 ) -> (Lanes, Vec<JoinHandle<()>>) {
     let load = Arc::new(BindLoad::new());
+    let told = Arc::new(Told::default());
     let (binds, bind_orders) = mpsc::unbounded_channel();
     let (evictions, evict_orders) = mpsc::unbounded_channel();
     let (statuses, status_orders) = mpsc::unbounded_channel();
@@ -252,6 +253,7 @@ fn start_lanes(
         client: clients.binds,
         orders: bind_orders,
         load: Arc::clone(&load),
+        told: Arc::clone(&told),
         mailbox: Arc::clone(mailbox),
         metrics: Arc::clone(metrics),
     };
@@ -266,6 +268,7 @@ fn start_lanes(
         client: clients.statuses,
         orders: status_orders,
         load: Arc::clone(&load),
+        told: Arc::clone(&told),
         mailbox: Arc::clone(mailbox),
         metrics: Arc::clone(metrics),
     };
@@ -284,6 +287,7 @@ fn start_lanes(
     ];
     let lanes = Lanes {
         load,
+        told,
         binds,
         evictions,
         statuses,

@@ -138,7 +138,7 @@ impl Question {
         }
         let asked = view.pod(&self.key);
         let uid = asked.and_then(|pod| pod.metadata.uid.as_deref());
-        parts.extend(self.preempted(view, key).map(|event| {
+        let events = self.preempted(view, key).map(|event| {
             let note = event.note.as_deref().unwrap_or_default();
             let related = event.related.as_ref().map(|one| {
                 let is_asked = one.uid.as_deref() == uid;
@@ -150,7 +150,10 @@ impl Question {
                 event.action.as_deref(),
                 note.replace(uid.unwrap_or("?"), "UID"),
             )
-        }));
+        });
+        let mut events: Vec<String> = events.collect();
+        events.sort_unstable();
+        parts.extend(events);
         parts.join("; ")
     }
 }

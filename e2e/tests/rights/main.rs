@@ -33,7 +33,6 @@ const NAMESPACE: &str = "kube-system";
 const NAME: &str = "berth";
 
 #[tokio::test]
-#[ignore = "nobody is evicted yet, so that the right to it is not used"]
 async fn rights_are_exact() -> Result<()> {
     let directory = TempDir::new()?;
     let log = directory.path().join("audit.log");

@@ -239,3 +239,35 @@ fn a_message_that_stays_the_same_is_written_once() {
     }
     assert_eq!(patches, [0]);
 }
+
+#[test]
+fn what_was_hopeless_is_searched_anew_when_something_has_changed() {
+    let mut engine = engine(0);
+    let mut server = Server::default();
+    server.put_node(node("a", 4000, 110));
+    server.put_pod(ranking(20, cpu(3500)), "a");
+    let mut texts = |server: &mut Server, pods: usize| {
+        for _ in 0..pods {
+            server.put_pod(ranking(10, cpu(1000)), "");
+        }
+        while let Some(news) = server.next_node_news().or_else(|| server.next_pod_news()) {
+            engine.apply(news, Time::ZERO);
+        }
+        engine.apply(Change::Synced, Time::ZERO);
+        let effects = engine.run(Time::from_secs(1), 10);
+        let told = effects.iter().filter_map(|effect| match &effect.action {
+            Action::PatchStatus(patch) => Some(patch.message().to_owned()),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let hopeless = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are \
+                    available: 1 No preemption victims found for incoming pod.";
+    assert_eq!(texts(&mut server, 2), [hopeless, hopeless]);
+    // The one that nobody may evict makes room for one that anybody may.
+    server.delete(0);
+    server.put_pod(ranking(1, cpu(3500)), "a");
+    let found = "0/1 nodes are available: 1 Insufficient cpu. \
+                 preemption: found a potential placement for pod on node a, preempting 1 victims";
+    assert!(texts(&mut server, 1).contains(&found.to_owned()));
+}

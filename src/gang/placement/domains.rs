@@ -35,6 +35,18 @@ impl Domain {
     }
 }
 
+/// The domains in one of which the gang must be; one for the whole cluster if it may be anywhere.
+/// Members that run already pin it to where they are.
+pub fn domains(cluster: &Cluster, topology: &GangTopology, anchors: &[NodeId]) -> Vec<Domain> {
+    let required = GangTopology {
+        required: topology.required.clone(),
+        preferred: Box::default(),
+    };
+    levels(cluster, &required, anchors)
+        .pop()
+        .unwrap_or_default()
+}
+
 /// The domains in question, first those of the label that is preferred most, and in the end those
 /// that will do. Members that run already pin the gang to where they are.
 pub(super) fn levels(

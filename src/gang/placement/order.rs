@@ -8,7 +8,7 @@ use super::{CandidateClass, Request};
 use crate::model::PodShape;
 
 /// The candidates in the order in which they are placed.
-pub(super) fn of(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
+pub fn order(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..request.candidates.len()).collect();
     let beyond = beyond_roles(request);
     // Small pods first would break up the only place for a large one. Members of one size go by

@@ -6,8 +6,9 @@ use std::cmp::Reverse;
 use rustc_hash::FxHashSet;
 
 use super::{Domain, Planner};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ResourceId};
 use crate::framework::Incoming;
+use crate::model::{PodShape, is_extended_resource};
 
 impl Planner<'_, '_> {
     /// How many members of each class there are.
@@ -100,4 +101,11 @@ impl Planner<'_, '_> {
             .map(|(room, _, domain)| (room, domain))
             .collect()
     }
+}
+
+/// The device by which pods of gangs are packed: the first one they ask for.
+pub(super) fn packed_resource(shape: &PodShape, cluster: &Cluster) -> Option<ResourceId> {
+    let mut asked = shape.wanted.asked_scalars();
+    let (device, _) = asked.find(|(name, _)| is_extended_resource(name))?;
+    cluster.resources().id(device)
 }

@@ -1,7 +1,7 @@
 //! What it costs to clear each node for one more member of a class, kept until the node changes.
 
-use super::Scene;
 use super::cost::GangCost;
+use super::scene::Scene;
 use crate::cluster::{Cluster, LogPosition, NodeId, NodeSet, ResourceId};
 use crate::framework::{PluginSet, Profile};
 use crate::gang::Gangs;

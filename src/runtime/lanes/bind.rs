@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 pub(in crate::runtime) use open::{Next, OpenBind};
 
 use super::window::Window;
-use super::{BindLoad, BindOrder, lane_result};
+use super::{BindLoad, BindOrder, Told, lane_result};
 use crate::engine::Outcome;
 use crate::runtime::client::ApiClient;
 use crate::runtime::mailbox::Mailbox;
@@ -24,6 +24,7 @@ pub(crate) struct BindLane {
     pub(crate) client: ApiClient,
     pub(crate) orders: mpsc::UnboundedReceiver<BindOrder>,
     pub(crate) load: Arc<BindLoad>,
+    pub(crate) told: Arc<Told>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -31,6 +32,7 @@ pub(crate) struct BindLane {
 /// What sending one bind needs to know and to tell.
 struct Sender {
     client: ApiClient,
+    told: Arc<Told>,
     lane: LaneMetrics,
     binds: BindMetrics,
 }
@@ -48,6 +50,7 @@ impl BindLane {
     pub(crate) async fn run(mut self) {
         let sender = Sender {
             client: self.client,
+            told: self.told,
             lane: self.metrics.lane(Lane::Bind),
             binds: self.metrics.binds(),
         };
@@ -90,6 +93,7 @@ impl Sender {
         let path = bind.pod_path();
         let binding_path = format!("{path}/binding");
         let body = bind.body().to_string();
+        self.told.settle(&order.pod.uid).await;
         let begin = Instant::now();
         let mut overloaded = false;
         let mut next = Next::Send(Duration::ZERO);

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{BindLoad, GroupOrder, Patch, STRATEGIC, StatusOrder, lane_result, second};
+use super::{BindLoad, GroupOrder, Patch, STRATEGIC, StatusOrder, Told, lane_result, second};
 use crate::engine::{EffectId, Nomination, Outcome, StatusPatch};
 use crate::model::{PodGroup, PodRef};
 use crate::runtime::client::ApiClient;
@@ -33,6 +33,7 @@ pub(crate) struct StatusLane {
     pub(crate) client: ApiClient,
     pub(crate) orders: mpsc::UnboundedReceiver<Patch>,
     pub(crate) load: Arc<BindLoad>,
+    pub(crate) told: Arc<Told>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -67,6 +68,7 @@ impl StatusLane {
                     if !in_flight.is_empty() =>
                 {
                     busy.retain(|busy| *busy != uid);
+                    self.told.ended(&uid, true);
                     answers.keep(group);
                     self.mailbox.outcome(id, outcome);
                 }
@@ -75,13 +77,21 @@ impl StatusLane {
                 {
                     if let Some((uid, order)) = next.and_then(|at| waiting.shift_remove_index(at)) {
                         let id = order.id();
+                        if !self.told.may_send(&uid) {
+                            self.told.ended(&uid, false);
+                            self.mailbox.outcome(id, Outcome::Done);
+                            continue;
+                        }
                         match Request::of(order, &mut answers, jiff::Timestamp::now()) {
                             Some(request) => {
                                 busy.push(uid.clone());
                                 in_flight.push(request.send(uid, &self.client, &lane));
                                 limit = tokio::time::Instant::now() + PATIENCE;
                             }
-                            None => self.mailbox.outcome(id, Outcome::Done),
+                            None => {
+                                self.told.ended(&uid, true);
+                                self.mailbox.outcome(id, Outcome::Done);
+                            }
                         }
                     }
                 }
@@ -92,6 +102,7 @@ impl StatusLane {
     fn take(&self, order: Patch, waiting: &mut IndexMap<Box<str>, Patch>, lane: &LaneMetrics) {
         if waiting.len() >= WAITING && !waiting.contains_key(order.uid()) {
             lane.dropped();
+            self.told.ended(order.uid(), false);
             self.mailbox.outcome(
                 order.id(),
                 Outcome::Failed("too many patches wait".to_owned()),
@@ -104,6 +115,7 @@ impl StatusLane {
             if let (Patch::Pod(order), Patch::Pod(held)) = (&mut order, held) {
                 order.patch.supersede(&held.patch);
             }
+            self.told.ended(order.uid(), false);
             self.mailbox.outcome(held.id(), Outcome::Done);
         }
         waiting.insert(order.uid().into(), order);

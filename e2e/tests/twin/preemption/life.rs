@@ -17,10 +17,6 @@ fn nominated(scenario: Scenario, pod: PodBuilder, name: &str, node: &str) -> Sce
         .then(Change::patch_pod(name, nomination))
 }
 
-fn cordon(node: &str) -> Change {
-    Change::patch_node(node, json!({"spec": {"unschedulable": true}}))
-}
-
 fn full(name: &str, class: &str, node: &str) -> PodBuilder {
     asking(name, "4", class).on(node)
 }
@@ -43,6 +39,21 @@ async fn victims() -> Result<()> {
         scene("a victim with a long grace", "2", "high", 1)
             .running([full("a", "low", "n1").spec("terminationGracePeriodSeconds", json!(600))])
             .preempts("n1", &["a"]),
+        scene(
+            "a victim that was marked for another reason",
+            "2",
+            "high",
+            1,
+        )
+        .running([full("a", "low", "n1")])
+        .then(Change::patch_pod(
+            "a",
+            json!({"status": {"conditions": [{
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]}}),
+        ))
+        .preempts("n1", &["a"]),
         scene("victims without any grace", "4", "high", 1)
             .running(["a", "b"].map(|name| {
                 asking(name, "2", "low")
@@ -98,40 +109,17 @@ async fn victims() -> Result<()> {
 
 #[tokio::test]
 async fn nominations() -> Result<()> {
-    let small = || asking("small", "500m", "top").on("n2");
     play(vec![
         scene("a victim still leaves the nominated node", "4", "high", 2)
             .running([
                 full("a", "low", "n1"),
                 asking("b", "3", "middle").on("n2"),
-                small(),
+                asking("small", "500m", "top").on("n2"),
             ])
             .preempts("n1", &["a"])
             .then(Change::delete_pod("small"))
             .refused()
             .same(),
-        scene("the nominated node is of no use any more", "4", "high", 2)
-            .running([
-                full("a", "low", "n1"),
-                asking("b", "3", "middle").on("n2"),
-                small(),
-            ])
-            .preempts("n1", &["a"])
-            .then(cordon("n1"))
-            .then(Change::delete_pod("small"))
-            .preempts("n2", &["b"])
-            .then(Change::delete_pod("b"))
-            .best("n2"),
-        scene("the nominated node is gone", "4", "high", 2)
-            .running([
-                full("a", "low", "n1"),
-                asking("b", "3", "middle").on("n2"),
-                small(),
-            ])
-            .preempts("n1", &["a"])
-            .then(Change::delete_node("n1"))
-            .then(Change::delete_pod("small"))
-            .preempts("n2", &["b"]),
         nominated(
             scene(
                 "a nominated pod of lower priority gives way",

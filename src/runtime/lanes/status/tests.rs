@@ -171,6 +171,7 @@ mod of_groups {
                 client: ApiClient::new(&config, 4, LIMIT, Fence::none()).unwrap(),
                 orders: received,
                 load: Arc::new(BindLoad::new()),
+                told: Arc::new(Told::default()),
                 mailbox: Arc::clone(&mailbox),
                 metrics: Arc::new(Metrics::new().unwrap()),
             };
