@@ -33,6 +33,7 @@ pub use effect::{
     About, Action, ConditionReason, Effect, EffectId, EventKind, Evict, GroupPhase, GroupStatus,
     Nomination, NotScheduled, ObjectEvent, Outcome, StatusPatch,
 };
+pub use explain::{Finding, Preemption, Victim};
 pub use volumes::VolumeChange;
 
 use crate::cluster::Cluster;

@@ -155,6 +155,47 @@ pub fn search(
     Verdict::Hopeless(format!("0/{total} nodes are available: {reasons}."))
 }
 
+/// What would have to be different for a pod to get room for which nobody can be evicted, in words.
+pub fn what_it_would_take(
+    cluster: &mut Cluster,
+    profile: &Profile,
+    surroundings: Surroundings<'_>,
+    preemptor: &Preemptor<'_>,
+    evaluation: &Evaluation,
+) -> Option<String> {
+    let over_everybody = Preemptor {
+        priority: i32::MAX,
+        ..*preemptor
+    };
+    match search(cluster, profile, surroundings, &over_everybody, evaluation) {
+        Verdict::Hopeless(_) => None,
+        Verdict::Candidate(found) => would_need(
+            cluster,
+            surroundings.gangs,
+            &found.victims,
+            preemptor.priority,
+        ),
+    }
+}
+
+/// How many of these pods have too high a priority to be evicted.
+fn would_need(
+    cluster: &Cluster,
+    gangs: &Gangs,
+    victims: &[PlacedId],
+    below: i32,
+) -> Option<String> {
+    let higher = (victims.iter())
+        .filter_map(|pod| cluster.placed(*pod))
+        .filter(|record| units::priority_of(gangs, record) >= below);
+    let (pods, noun) = match higher.count() {
+        0 => return None,
+        1 => (1, "pod"),
+        pods => (pods, "pods"),
+    };
+    Some(format!("would need {pods} {noun} of priority >= {below}"))
+}
+
 /// The lowest priority that anything placed may have.
 fn lowest_priority(cluster: &Cluster, gangs: &Gangs) -> Option<i32> {
     let of_pods = cluster.lowest_priority()?;

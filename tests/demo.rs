@@ -93,9 +93,11 @@ fn without_a_terminal_it_is_plain_text() {
     for line in [
         "\ntrain-huge          8       0  0/4 nodes are available: 4 Insufficient nvidia.com/gpu. gang default/train-huge: 0 of 8 members fit; ",
         "no node has 16 nvidia.com/gpu (largest 8)\n",
-        "s, when train-1 had ended\n",
-        "s, when train-2 had ended\n",
-        "\n5 gangs: 4 whole, 0 in part, 1 waiting; ",
+        "s, when train-1 had ended",
+        "s, when train-2 had ended",
+        " s later for train-urgent\n",
+        " had been evicted for it\n",
+        "\n6 gangs: 5 whole, 0 in part, 1 waiting; ",
     ] {
         assert!(stdout.contains(line), "{line} in {stdout}");
     }

@@ -56,7 +56,7 @@ pub(super) struct Arguments {
     pods: u32,
 
     /// How many gangs of eight GPU pods are to be placed, on racks that have room for two of them; 0
-    /// for no gangs. One more asks for what no node has
+    /// for no gangs. One more asks for what no node has, and an urgent one comes when the racks are full
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=40))]
     gangs: u32,
 

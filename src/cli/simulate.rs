@@ -1,14 +1,16 @@
 //! `berth simulate`: where would these pods go?
 //!
 //! Files in, a report out; no API server is asked. `documents` takes the files apart into objects,
-//! `input` decodes and checks them, `admission` fills in what an API server would have filled in,
-//! `schedulers` says who decides about which pods, `scheduling` leads the engine through it, and
+//! `input` decodes and checks them, `admission` and `budgets` fill in what an API server and its
+//! controllers would have filled in, `schedulers` says who decides about which pods, `scheduling` leads the engine through it, and
 //! `report` writes down what came of it.
 
 mod admission;
+mod budgets;
 mod documents;
 mod input;
 mod label_keys;
+mod preemptions;
 mod problems;
 mod report;
 mod schedulers;
@@ -54,7 +56,7 @@ pub(super) struct Arguments {
 enum Output {
     /// Tables for people
     Table,
-    /// One object with pods, nodes and gangs
+    /// One object with pods, nodes, gangs and preemptions
     Json,
 }
 

@@ -7,7 +7,7 @@ mod waves;
 use std::sync::Arc;
 
 use super::{
-    Action, Awaited, EffectId, Engine, EventKind, Evict, Nomination, ObjectEvent, Outcome,
+    Action, Awaited, EffectId, Engine, EventKind, Evict, Finding, Nomination, ObjectEvent, Outcome,
     StatusPatch,
 };
 use crate::cluster::PlacedId;
@@ -138,8 +138,10 @@ impl Engine {
             nomination: Nomination::Clear,
             preempts: None,
         };
-        // A pod that is nominated itself does not yield to that.
-        let question = nominated_node.is_none().then_some(Question {
+        // A pod that is nominated itself does not yield to that. What it would take is found out anew
+        // for each pod.
+        let alike = nominated_node.is_none() && !self.explained.wanted;
+        let question = alike.then_some(Question {
             class: pod.class,
             peers: pod.peers,
             priority: pod.priority,
@@ -184,6 +186,18 @@ impl Engine {
         );
         let candidate = match found {
             Verdict::Hopeless(why) => {
+                if self.explained.wanted {
+                    let more = preemption::what_it_would_take(
+                        cluster,
+                        profile,
+                        surroundings,
+                        &preemptor,
+                        evaluation,
+                    );
+                    let reference = Arc::clone(&pod.reference);
+                    let finding = more.map(|more| Finding::WouldTake(reference, more));
+                    self.explained.findings.extend(finding);
+                }
                 if let Some(question) = question {
                     self.hopeless.keep(question, &why);
                 }
@@ -236,6 +250,10 @@ impl Engine {
             candidate.violations,
             0,
         );
+        let reference = Arc::clone(&pod.reference);
+        let preemptor = (&*reference.namespace, &*reference.name);
+        let (victims, violations) = (&candidate.victims, candidate.violations);
+        self.explain_preemption(preemptor, &beneficiary, victims, violations);
         self.carry_out(&beneficiary, &candidate.victims, now);
     }
 

@@ -1,5 +1,5 @@
 //! The gangs of the demonstration: jobs of pods that run together or not at all, more of them than
-//! there is room for.
+//! there is room for, and an urgent one for which another one has to go.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ const WORKERS: usize = 8;
 const GPUS: &str = "4";
 /// More than a node has.
 const TOO_MANY_GPUS: &str = "16";
+/// The priority class of the urgent gang.
+const URGENT: &str = "urgent";
 /// How long a gang runs before it ends because others wait.
 const RUN: Duration = Duration::from_millis(400);
 /// How often it is looked whether one ends.
@@ -40,14 +43,28 @@ pub(super) struct Gang {
     pub(super) name: String,
     /// Whether it fits some rack.
     pub(super) fits: bool,
+    /// Whether it comes when there is no room left, and before all others.
+    urgent: bool,
     created: Option<Instant>,
     /// When which pod was bound.
     bound: BTreeMap<String, Instant>,
     ended: Option<Instant>,
+    /// Whether that was because it was evicted.
+    pub(super) evicted: bool,
     /// The gang whose end made room for it.
     pub(super) after: Option<String>,
     /// Why it waits.
     pub(super) why: String,
+}
+
+/// What the watch shows of a pod.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    pub(super) bound: bool,
+    /// Whether it was evicted for somebody.
+    pub(super) evicted: bool,
+    /// Why it is not bound.
+    pub(super) why: Option<String>,
 }
 
 /// All gangs, in the order in which they are created.
@@ -100,14 +117,17 @@ impl Gang {
 }
 
 impl Gangs {
-    /// So many that fit a rack, and one that fits nowhere; none at all without the former.
+    /// So many that fit a rack, one that fits nowhere, and one that is urgent if the racks are full by
+    /// then; none at all without the first.
     pub(super) fn plan(count: u32) -> Self {
         let gang = |name: String, fits| Gang {
             name,
             fits,
             created: None,
             bound: BTreeMap::new(),
+            urgent: false,
             ended: None,
+            evicted: false,
             after: None,
             why: String::new(),
         };
@@ -117,6 +137,12 @@ impl Gangs {
         if count > 0 {
             // Ahead of those that fit, which must not wait for it.
             gangs.insert(0, gang("train-huge".to_owned(), false));
+        }
+        if usize::try_from(count).is_ok_and(|count| count >= RACKS.len()) {
+            gangs.push(Gang {
+                urgent: true,
+                ..gang("train-urgent".to_owned(), true)
+            });
         }
         Self(Mutex::new(gangs))
     }
@@ -138,8 +164,14 @@ impl Gangs {
         self.lock().iter().all(Gang::settled)
     }
 
-    /// A pod of a gang was seen, bound or with a text that says why not.
-    pub(super) fn note(&self, gang: &str, pod: &str, bound: bool, why: Option<String>) {
+    /// Whether nothing more is expected of any but the urgent one.
+    fn others_settled(&self) -> bool {
+        let gangs = self.lock();
+        gangs.iter().all(|gang| gang.urgent || gang.settled())
+    }
+
+    /// A pod of a gang was seen.
+    pub(super) fn note(&self, gang: &str, pod: &str, shown: Shown) {
         let mut gangs = self.lock();
         let last = gangs.iter().max_by_key(|gang| gang.ended);
         let last = last.filter(|last| last.ended.is_some());
@@ -147,40 +179,29 @@ impl Gangs {
         let Some(gang) = gangs.iter_mut().find(|held| held.name == gang) else {
             return;
         };
-        if bound {
+        if shown.bound {
             if gang.bound.is_empty() {
                 gang.after = last;
             }
             (gang.bound.entry(pod.to_owned())).or_insert_with(Instant::now);
         }
+        if shown.evicted {
+            gang.evicted = true;
+            gang.ended.get_or_insert_with(Instant::now);
+        }
         // One of its pods is told the whole story.
         let story = |why: &String| why.contains(&format!("gang default/{}: ", gang.name));
-        if let Some(why) = why.filter(story) {
+        if let Some(why) = shown.why.filter(story) {
             gang.why = why;
         }
     }
 
     /// Creates the gangs, the pods of all of them mixed, and then lets the one that has run for
-    /// longest end whenever another one waits.
+    /// longest end whenever another one waits. The urgent one comes when nobody waits any more.
     pub(super) async fn run(self: Arc<Self>, client: Client) -> Result<(), anyhow::Error> {
+        self.create(&client, false).await?;
         let pods: Api<Pod> = Api::default_namespaced(client.clone());
-        for gang in self.seen() {
-            let body = serde_json::to_vec(&group(&gang.name)).context("this is no group")?;
-            let request = Request::post(GROUPS).body(body)?;
-            let made = client.request::<Value>(request).await;
-            made.context("cannot create a pod group")?;
-        }
-        for worker in 0..WORKERS {
-            for (place, gang) in self.seen().into_iter().enumerate() {
-                if let Some(gang) = self.lock().get_mut(place) {
-                    gang.created.get_or_insert_with(Instant::now);
-                }
-                let pod = serde_json::from_value(pod(&gang, worker)).context("this is no pod")?;
-                let made = pods.create(&PostParams::default(), &pod).await;
-                made.context("cannot create a pod of a gang")?;
-            }
-        }
-        while !self.settled() {
+        while !self.others_settled() {
             tokio::time::sleep(LOOK).await;
             if let Some(name) = self.end_one() {
                 let selected = ListParams::default().labels(&format!("{GROUP}={name}"));
@@ -192,13 +213,49 @@ impl Gangs {
                 deleted.context("cannot delete a pod group")?;
             }
         }
+        self.create(&client, true).await
+    }
+
+    async fn create(&self, client: &Client, urgent: bool) -> Result<(), anyhow::Error> {
+        let mut gangs = self.seen();
+        gangs.retain(|gang| gang.urgent == urgent);
+        if urgent && !gangs.is_empty() {
+            let class = json!({ "metadata": { "name": URGENT }, "value": 1000 });
+            let class = serde_json::from_value(class).context("this is no priority class")?;
+            let classes: Api<PriorityClass> = Api::all(client.clone());
+            let made = classes.create(&PostParams::default(), &class).await;
+            made.context("cannot create a priority class")?;
+        }
+        for gang in &gangs {
+            let body = serde_json::to_vec(&group(&gang.name)).context("this is no group")?;
+            let request = Request::post(GROUPS).body(body)?;
+            let made = client.request::<Value>(request).await;
+            made.context("cannot create a pod group")?;
+        }
+        let pods: Api<Pod> = Api::default_namespaced(client.clone());
+        for worker in 0..WORKERS {
+            for gang in &gangs {
+                self.created(&gang.name);
+                let pod = serde_json::from_value(pod(gang, worker)).context("this is no pod")?;
+                let made = pods.create(&PostParams::default(), &pod).await;
+                made.context("cannot create a pod of a gang")?;
+            }
+        }
         Ok(())
+    }
+
+    /// The first pod of a gang is created now, or was before.
+    fn created(&self, name: &str) {
+        let mut gangs = self.lock();
+        if let Some(gang) = gangs.iter_mut().find(|gang| gang.name == name) {
+            gang.created.get_or_insert_with(Instant::now);
+        }
     }
 
     /// The gang that ends now, if one does.
     fn end_one(&self) -> Option<String> {
         let mut gangs = self.lock();
-        let waits = |gang: &Gang| gang.fits && gang.whole().is_none();
+        let waits = |gang: &Gang| gang.fits && !gang.urgent && gang.whole().is_none();
         // Whoever ended last left room that somebody has taken by now.
         let room = (gangs.iter()).filter(|gang| gang.ended.is_none() && gang.whole().is_some());
         if !gangs.iter().any(waits) || room.count() < RACKS.len() {
@@ -235,6 +292,9 @@ fn group(name: &str) -> Value {
 fn pod(gang: &Gang, worker: usize) -> Value {
     let mut spec = gpu_pod(if gang.fits { GPUS } else { TOO_MANY_GPUS });
     spec["tolerations"] = json!([{ "operator": "Exists" }]);
+    if gang.urgent {
+        spec["priorityClassName"] = json!(URGENT);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Pod",

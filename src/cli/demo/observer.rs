@@ -10,7 +10,7 @@ use kube::core::WatchEvent;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use super::gangs::{GROUP, Gangs};
+use super::gangs::{GROUP, Gangs, Shown};
 use super::workload::{Kind, Planned};
 
 /// How long the watch lasts: far longer than the demonstration.
@@ -232,15 +232,21 @@ async fn follow(client: Client, pods: Arc<Mutex<HashMap<String, Seen>>>, gangs: 
 
 fn note(pods: &Mutex<HashMap<String, Seen>>, gangs: &Gangs, pod: Pod) {
     let bound = !pod.spec.node_name.is_empty();
-    let condition = pod
-        .status
-        .conditions
-        .into_iter()
-        .find(|condition| condition.kind == "PodScheduled");
+    let mut conditions = pod.status.conditions;
+    let mut condition = |kind: &str| {
+        let place = conditions.iter().position(|held| held.kind == kind)?;
+        Some(conditions.swap_remove(place))
+    };
+    let evicted = condition("DisruptionTarget").is_some();
+    let condition = condition("PodScheduled");
     let name = &pod.metadata.name;
     if let Some(gang) = pod.metadata.labels.get(GROUP) {
-        let why = condition.map(|condition| condition.message);
-        gangs.note(gang, name, bound, why);
+        let shown = Shown {
+            bound,
+            evicted,
+            why: condition.map(|condition| condition.message),
+        };
+        gangs.note(gang, name, shown);
         return;
     }
     let mut pods = lock(pods);

@@ -49,8 +49,12 @@ pub(super) struct GangRow {
     pub(super) took: Option<Duration>,
     /// The gang whose end made room for it.
     pub(super) after: Option<String>,
+    /// Whether that one was evicted for it.
+    pub(super) preempted: bool,
     /// How long it ran until it ended, if it has.
     pub(super) ran: Option<Duration>,
+    /// For which gang it was evicted.
+    pub(super) evicted_for: Option<String>,
     /// How long it was seen bound in part.
     pub(super) in_part: Option<Duration>,
     pub(super) why: String,
@@ -68,34 +72,51 @@ impl GangRow {
         };
         let mut story = format!("whole after {:.2} s", took.as_secs_f64());
         if let Some(after) = &self.after {
-            let _ = write!(story, ", when {after} had ended");
+            let how = if self.preempted {
+                "been evicted for it"
+            } else {
+                "ended"
+            };
+            let _ = write!(story, ", when {after} had {how}");
         }
         if let Some(ran) = self.ran {
-            let _ = write!(story, "; ended {:.2} s later", ran.as_secs_f64());
+            let ran = ran.as_secs_f64();
+            let _ = match &self.evicted_for {
+                Some(preemptor) => write!(story, "; evicted {ran:.2} s later for {preemptor}"),
+                None => write!(story, "; ended {ran:.2} s later"),
+            };
         }
         story
     }
 }
 
-impl From<Gang> for GangRow {
-    fn from(gang: Gang) -> Self {
+impl GangRow {
+    fn of(gang: &Gang, all: &[Gang]) -> Self {
+        let after = gang.after.clone();
+        let ended = all.iter().find(|other| Some(&other.name) == after.as_ref());
+        let preempted = ended.is_some_and(|other| other.evicted);
+        let evicted_for = (all.iter())
+            .find(|other| gang.evicted && other.after.as_ref() == Some(&gang.name))
+            .map(|preemptor| preemptor.name.clone());
         Self {
+            name: gang.name.clone(),
             pods: gang.pods(),
             bound: gang.bound(),
             fits: gang.fits,
             took: gang.took(),
-            after: gang.after.clone(),
+            after,
+            preempted,
             ran: gang.ran(),
+            evicted_for,
             in_part: gang.in_part(),
-            name: gang.name,
-            why: gang.why,
+            why: gang.why.clone(),
         }
     }
 }
 
 impl Report {
     pub(super) fn new(observer: &Observer, over: Duration, metrics: &str) -> Self {
-        let pods = observer.pods();
+        let (pods, gangs) = (observer.pods(), observer.gangs().seen());
         let rows = KINDS.iter().map(|kind| {
             let own = || pods.iter().filter(|(seen, _)| seen.kind.name == kind.name);
             let pending = own().find(|(seen, _)| seen.bound.is_none());
@@ -111,12 +132,7 @@ impl Report {
         times.sort_unstable();
         Self {
             rows: rows.collect(),
-            gangs: observer
-                .gangs()
-                .seen()
-                .into_iter()
-                .map(Into::into)
-                .collect(),
+            gangs: gangs.iter().map(|gang| GangRow::of(gang, &gangs)).collect(),
             span: observer.span(),
             over,
             times,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::gangs::Gangs;
+use super::gangs::{Gangs, Shown};
 use super::report::{GangRow, Report, Row, histogram_quantile};
 use super::workload::{KINDS, plan};
 
@@ -104,7 +104,9 @@ fn gang(name: &str, bound: usize, took: Option<u64>, why: &str) -> GangRow {
         fits: why.is_empty(),
         took: took.map(Duration::from_millis),
         after: None,
+        preempted: false,
         ran: None,
+        evicted_for: None,
         in_part: took.map(|_| Duration::from_millis(3)),
         why: why.to_owned(),
     }
@@ -119,10 +121,17 @@ fn the_report_tells_of_gangs() {
     };
     let follower = GangRow {
         after: Some("one".to_owned()),
+        ran: Some(Duration::from_millis(50)),
+        evicted_for: Some("urgent".to_owned()),
         ..gang("two", 8, Some(500), "")
     };
+    let urgent = GangRow {
+        after: Some("two".to_owned()),
+        preempted: true,
+        ..gang("urgent", 8, Some(1200), "")
+    };
     let report = Report {
-        gangs: vec![gang("huge", 0, None, refusal), ended, follower],
+        gangs: vec![gang("huge", 0, None, refusal), ended, follower, urgent],
         ..report()
     };
     let expected = "
@@ -133,10 +142,13 @@ huge                8       0  0/4 nodes are available: 4
                                members fit
 one                 8       -  whole after 0.04 s; ended
                                0.40 s later
-two                 8       8  whole after 0.50 s, when one
-                               had ended
+two                 8       -  whole after 0.50 s, when one
+                               had ended; evicted 0.05 s
+                               later for urgent
+urgent              8       8  whole after 1.20 s, when two
+                               had been evicted for it
 
-3 gangs: 2 whole, 0 in part, 1 waiting; the longest time
+4 gangs: 3 whole, 0 in part, 1 waiting; the longest time
 from a gang's first bind to its last was 3.0 ms
 
 1200 pods placed";
@@ -170,21 +182,54 @@ fn a_gang_is_whole_with_its_last_pod() {
             "0/4 nodes are available. gang default/{gang}: 0 of 8"
         ))
     };
+    let bound = || Shown {
+        bound: true,
+        ..Shown::default()
+    };
+    let told = |why: Option<String>| Shown {
+        why,
+        ..Shown::default()
+    };
     for pod in 0..8 {
         assert_eq!(gangs.whole(), (2, 0));
-        gangs.note("train-1", &format!("train-1-{}", pod / 2), true, None);
-        gangs.note("train-1", &format!("train-1-{pod}"), true, None);
+        gangs.note("train-1", &format!("train-1-{}", pod / 2), bound());
+        gangs.note("train-1", &format!("train-1-{pod}"), bound());
     }
     assert_eq!(gangs.whole(), (2, 1));
-    gangs.note(
-        "train-huge",
-        "train-huge-0",
-        false,
-        Some("minCount (8)".to_owned()),
-    );
-    gangs.note("train-huge", "train-huge-0", false, story("train-1"));
+    let other = Some("minCount (8)".to_owned());
+    gangs.note("train-huge", "train-huge-0", told(other));
+    gangs.note("train-huge", "train-huge-0", told(story("train-1")));
     assert!(!gangs.settled(), "it was not told why it waits");
-    gangs.note("train-huge", "train-huge-0", false, story("train-huge"));
+    gangs.note("train-huge", "train-huge-0", told(story("train-huge")));
     assert!(gangs.settled());
     assert!(Gangs::plan(0).settled());
+}
+
+#[test]
+fn a_gang_that_was_evicted_has_ended_for_whom_comes_next() {
+    let gangs = Gangs::plan(2);
+    let evicted = Shown {
+        bound: true,
+        evicted: true,
+        why: None,
+    };
+    let bound = Shown {
+        bound: true,
+        ..Shown::default()
+    };
+    gangs.note("train-1", "train-1-0", bound.clone());
+    gangs.note("train-2", "train-2-0", evicted);
+    gangs.note("train-urgent", "train-urgent-0", bound);
+    let seen = gangs.seen();
+    let fates: Vec<_> = (seen.iter())
+        .map(|gang| (&*gang.name, gang.evicted, gang.after.as_deref()))
+        .collect();
+    let expected = [
+        ("train-huge", false, None),
+        ("train-1", false, None),
+        ("train-2", true, None),
+        ("train-urgent", false, Some("train-2")),
+    ];
+    assert_eq!(fates, expected);
+    assert!(!gangs.settled(), "the urgent gang is not whole yet");
 }

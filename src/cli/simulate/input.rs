@@ -7,6 +7,7 @@ use super::admission::{
     Asked, AskedClass, AskedController, Classes, Wrong, admit, admit_controller, admit_group,
     admit_namespace, check_amounts,
 };
+use super::budgets::{self, AskedBudget};
 use super::documents::{Kind, Raw, Undecoded, each};
 use super::problems::{Place, Problems};
 use crate::api;
@@ -27,6 +28,7 @@ pub(super) struct Objects {
     pub(super) volumes: Vec<api::PersistentVolume>,
     pub(super) storage_classes: Vec<api::StorageClass>,
     pub(super) priority_classes: Vec<api::PriorityClass>,
+    pub(super) budgets: Vec<api::PodDisruptionBudget>,
     /// With the API and its version.
     pub(super) pod_groups: Vec<(Dialect, &'static str, api::PodGroup)>,
     /// How many there were of other kinds.
@@ -41,6 +43,8 @@ struct Reader {
     pods: Vec<(Place, api::Pod, Asked)>,
     /// The places of the pod groups.
     groups: Vec<Place>,
+    /// What the budgets ask for.
+    budgets: Vec<AskedBudget>,
     classes: Classes,
     /// Where each object was first seen, by kind, namespace and name.
     seen: HashMap<(&'static str, Box<str>, Box<str>), Place>,
@@ -93,6 +97,7 @@ impl Reader {
             ("", "PersistentVolume") => self.volume(place, raw),
             ("storage.k8s.io", "StorageClass") => self.storage_class(place, raw),
             ("scheduling.k8s.io", "PriorityClass") => self.priority_class(place, raw),
+            ("policy", "PodDisruptionBudget") => self.budget(place, raw),
             ("scheduling.k8s.io", "PodGroup") => {
                 self.pod_group((Dialect::Kubernetes, version), place, raw)
             }
@@ -196,6 +201,17 @@ impl Reader {
         Ok(())
     }
 
+    fn budget(&mut self, place: &Place, raw: Raw<'_>) -> Result<(), Wrong> {
+        let mut budget: api::PodDisruptionBudget = decode(raw)?;
+        let asked: AskedBudget = decode(raw)?;
+        self.name_within("PodDisruptionBudget", &mut budget.metadata, place)?;
+        asked.check()?;
+        budget.metadata.resource_version = Box::default();
+        self.objects.budgets.push(budget);
+        self.budgets.push(asked);
+        Ok(())
+    }
+
     fn pod_group(
         &mut self,
         (dialect, version): (Dialect, &str),
@@ -288,6 +304,7 @@ impl Reader {
             mut objects,
             pods,
             groups,
+            budgets,
             classes,
             ..
         } = self;
@@ -328,6 +345,7 @@ impl Reader {
             objects.pods.push(pod);
         }
         objects.add_namespaces();
+        budgets::fill_in(&mut objects.budgets, &budgets, &objects.pods);
         objects
     }
 }

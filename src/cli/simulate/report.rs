@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 
 use serde::{Serialize, Serializer};
 
+use super::preemptions::{self, PreemptionLine};
 use crate::cli::terminal;
 
 /// Between two columns.
@@ -20,10 +21,13 @@ pub(super) struct Report {
     pub(super) nodes: Vec<NodeUse>,
     /// The groups of pods in the order of their first pods; those without any come last.
     pub(super) gangs: Vec<GangLine>,
+    /// Who would be evicted for whom, in the order in which it was decided.
+    pub(super) preemptions: Vec<PreemptionLine>,
 }
 
 /// What became of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Placement {
     pub(super) namespace: String,
     pub(super) name: String,
@@ -33,6 +37,10 @@ pub(super) struct Placement {
     /// The weighted score of each plugin; empty when nothing was compared.
     pub(super) scores: BTreeMap<&'static str, i64>,
     pub(super) total: i64,
+    /// The node whose room is kept for it until its victims are gone.
+    pub(super) nominated_node: Option<String>,
+    /// What it would take to evict others for it, where nobody can be evicted.
+    pub(super) would_take: Option<String>,
 }
 
 /// How full a node is. cpu is in thousandths, the rest in units.
@@ -80,7 +88,7 @@ impl Style {
         }
     }
 
-    fn paint(self, text: String, code: &str) -> String {
+    pub(super) fn paint(self, text: String, code: &str) -> String {
         match self {
             Self::Plain => text,
             Self::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -96,7 +104,7 @@ impl Report {
         Ok(text)
     }
 
-    /// Tables of the pods, the gangs and the nodes.
+    /// Tables of the pods, the gangs, the preemptions and the nodes.
     pub(super) fn table(&self, style: Style) -> String {
         let mut text = String::new();
         if !self.pods.is_empty() {
@@ -108,6 +116,9 @@ impl Report {
             self.gang_table(style, &mut text);
             let placed = self.gangs.iter().filter(|gang| gang.placed()).count();
             let _ = writeln!(text, "\n{placed} of {} gangs placed\n", self.gangs.len());
+        }
+        if !self.preemptions.is_empty() {
+            preemptions::table(&self.preemptions, style, &mut text);
         }
         self.node_table(style, &mut text);
         text
@@ -150,11 +161,15 @@ impl Report {
     }
 
     fn pod_table(&self, style: Style, text: &mut String) {
-        let head = ["NAMESPACE", "NAME", "NODE", "SCORE", "REASON", "MESSAGE"];
+        let nominated = self.pods.iter().any(|pod| pod.nominated_node.is_some());
+        let mut head = vec!["NAMESPACE", "NAME", "NODE", "SCORE", "REASON", "MESSAGE"];
+        if nominated {
+            head.insert(3, "NOMINATED");
+        }
         let rows = self.pods.iter().map(|pod| {
             let dash = || "-".to_owned();
             let scored = !pod.scores.is_empty();
-            [
+            let mut row = vec![
                 pod.namespace.clone(),
                 pod.name.clone(),
                 pod.node.clone().unwrap_or_else(dash),
@@ -164,15 +179,15 @@ impl Report {
                     dash()
                 },
                 pod.reason.to_owned(),
-                // Where it went stands beside it.
-                if pod.node.is_some() {
-                    String::new()
-                } else {
-                    pod.message.clone()
-                },
-            ]
+                pod.story(),
+            ];
+            if nominated {
+                row.insert(3, pod.nominated_node.clone().unwrap_or_else(dash));
+            }
+            row
         });
-        let lines = columns(head.map(str::to_owned).into(), rows.map(Vec::from));
+        let head = head.into_iter().map(str::to_owned).collect();
+        let lines = columns(head, rows);
         let refused = std::iter::once(false).chain(self.pods.iter().map(|pod| pod.node.is_none()));
         for (line, refused) in lines.into_iter().zip(refused) {
             let line = if refused {
@@ -216,6 +231,17 @@ impl Report {
     }
 }
 
+impl Placement {
+    /// Why it waits; where it went stands beside it.
+    fn story(&self) -> String {
+        match (&self.node, &self.would_take) {
+            (Some(_), _) => String::new(),
+            (None, None) => self.message.clone(),
+            (None, Some(more)) => format!("{}; {more}", self.message.trim_end_matches('.')),
+        }
+    }
+}
+
 impl GangLine {
     fn placed(&self) -> bool {
         self.phase == "Scheduled"
@@ -223,7 +249,7 @@ impl GangLine {
 }
 
 /// Lines of aligned columns; the last one may be as long as it likes.
-fn columns(head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+pub(super) fn columns(head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let mut widths: Vec<usize> = Vec::new();
     for row in &rows {

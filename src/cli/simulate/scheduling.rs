@@ -1,7 +1,8 @@
 //! Leads the engine through the objects, and plays the API server to it.
 //!
 //! Time stands still: nothing expires, no backoff is waited for. Each pod, or gang, is decided in the
-//! queue's order, and once more only when the placing of another wakes it.
+//! queue's order, and once more only when the placing of another wakes it. Nobody goes who is evicted,
+//! so that whoever would get the room waits for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,14 +10,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::Simulated;
+use super::budgets;
 use super::input::Objects;
+use super::preemptions::PreemptionLine;
 use super::report::{GangLine, NodeUse, Placement, Report};
 use super::schedulers::Schedulers;
 use crate::api;
 use crate::cluster::Cluster;
 use crate::engine::{
-    Action, Change, ConditionReason, Effect, Engine, EventKind, GroupPhase, GroupStatus, Outcome,
-    Setup, VolumeChange,
+    Action, Change, ConditionReason, Effect, Engine, EventKind, Finding, GroupPhase, GroupStatus,
+    Outcome, Setup, VolumeChange,
 };
 use crate::gang::Gang;
 use crate::model::{Requests, Time};
@@ -49,6 +52,8 @@ struct Simulation {
     pending: Vec<Pending>,
     /// The place of each pod in `pending`, by uid.
     by_uid: HashMap<Box<str>, usize>,
+    budgets: Vec<api::PodDisruptionBudget>,
+    preemptions: Vec<PreemptionLine>,
     /// How many pods were decided, and how often pods were.
     decided: usize,
     decisions: u64,
@@ -81,6 +86,8 @@ pub(super) fn simulate(
             .map(|(index, pod)| (pod.metadata.uid.clone(), index))
             .collect(),
         pending: waiting.into_iter().map(Pending::new).collect(),
+        budgets: objects.budgets.clone(),
+        preemptions: Vec::new(),
         decided: 0,
         decisions: 0,
     };
@@ -131,6 +138,7 @@ fn changes(objects: Objects) -> impl Iterator<Item = Change> {
             Change::Volumes(VolumeChange::Claim(claim))
         }))
         .chain(of(objects.priority_classes, Change::PriorityClass))
+        .chain(of(objects.budgets, Change::DisruptionBudget))
         .chain(of(objects.nodes, Change::Node))
         .chain(of(objects.pods, Change::Pod))
 }
@@ -188,7 +196,7 @@ fn engine(
         metrics: Arc::new(Metrics::new().context("cannot make metrics")?),
         stopwatch: Box::new(|| 0.0),
     });
-    engine.keep_scores();
+    engine.keep_findings();
     Ok((engine, names))
 }
 
@@ -207,9 +215,42 @@ impl Simulation {
         for effect in self.engine.run(now, budget) {
             self.effect(effect);
         }
+        for finding in self.engine.take_findings() {
+            self.finding(finding);
+        }
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        match finding {
+            Finding::Preempts(preemption) => {
+                for victim in &preemption.victims {
+                    let (budgets, cluster) = (&mut self.budgets, self.engine.cluster());
+                    for budget in budgets::charge(budgets, cluster, &victim.pod) {
+                        let change = Change::DisruptionBudget(Box::new(budget));
+                        self.engine.apply(change, NOW);
+                    }
+                }
+                self.preemptions.push(PreemptionLine::new(&preemption));
+            }
+            Finding::WouldTake(pod, what) => {
+                let index = self.by_uid.get(&pod.uid);
+                if let Some(pending) = index.and_then(|&index| self.pending.get_mut(index)) {
+                    pending.placement.would_take = Some(what);
+                }
+            }
+        }
     }
 
     fn effect(&mut self, effect: Effect) {
+        match &effect.action {
+            // What comes of it is in the findings: the pod stays where it is.
+            Action::Evict(_) | Action::PatchGroup(_) => {
+                self.engine.complete(effect.id, Outcome::Done, NOW);
+                return;
+            }
+            Action::Emit(event) if event.kind == EventKind::Preempted => return,
+            _ => {}
+        }
         let index = effect.pod().and_then(|pod| self.by_uid.get(&pod.uid));
         let Some(pending) = index.and_then(|&index| self.pending.get_mut(index)) else {
             return;
@@ -219,6 +260,7 @@ impl Simulation {
             self.decided += usize::from(pending.decided.is_none());
             self.decisions += 1;
             pending.decided = Some(self.decisions);
+            pending.placement.would_take = None;
         }
         let placement = &mut pending.placement;
         match effect.action {
@@ -247,9 +289,7 @@ impl Simulation {
                 }
                 self.engine.complete(effect.id, Outcome::Done, NOW);
             }
-            Action::Evict(_) | Action::PatchGroup(_) => {
-                self.engine.complete(effect.id, Outcome::Done, NOW)
-            }
+            Action::Evict(_) | Action::PatchGroup(_) => {}
         }
     }
 
@@ -262,6 +302,13 @@ impl Simulation {
         let gangs = gangs.map(|(gang, status)| gang_line(gang, &status));
         let gangs = gangs.collect();
         let mut pending = self.pending;
+        for waits in pending
+            .iter_mut()
+            .filter(|one| one.placement.node.is_none())
+        {
+            let nominated = self.engine.nominated_node(&waits.pod.metadata.uid);
+            waits.placement.nominated_node = nominated.map(Into::into);
+        }
         for pending in pending.iter_mut().filter(|one| one.decided.is_none()) {
             let meta = &pending.pod.metadata;
             (pending.placement.reason, pending.placement.message) = if pending.gated {
@@ -284,6 +331,7 @@ impl Simulation {
             pods: pending.into_iter().map(|one| one.placement).collect(),
             nodes,
             gangs,
+            preemptions: self.preemptions,
         }
     }
 }

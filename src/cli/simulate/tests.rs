@@ -11,6 +11,7 @@ mod gangs;
 mod golden;
 mod mutations;
 mod peers;
+mod preemptions;
 mod problems;
 mod scores;
 mod volumes;

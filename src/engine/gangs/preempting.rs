@@ -154,6 +154,9 @@ impl Engine {
             nodes: nodes.collect(),
             place: "cluster".into(),
         };
+        let reference = gang.reference.clone();
+        let preemptor = (&*reference.namespace, &*reference.name);
+        self.explain_preemption(preemptor, &beneficiary, &found.victims, found.violations);
         let (victims, groups) = (found.victims.len(), found.groups);
         (self.preemption_metrics).decided(Preemptor::PodGroup, victims, found.violations, groups);
         self.carry_out(&beneficiary, &found.victims, now);

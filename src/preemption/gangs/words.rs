@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{GangCandidate, Limits, Search};
 use crate::cluster::Cluster;
-use crate::preemption::units::priority_of;
 
 impl Search<'_, '_> {
     /// What would have to be different for the gang to get room.
@@ -27,18 +26,8 @@ impl Search<'_, '_> {
             violate_pdb: true,
         };
         let (_, found) = self.cheapest(cluster, anybody)?;
-        let higher = (found.victims.iter())
-            .filter_map(|pod| cluster.placed(*pod))
-            .filter(|record| priority_of(self.surroundings.gangs, record) >= limits.below);
-        let (pods, noun) = match higher.count() {
-            0 => return None,
-            1 => (1, "pod"),
-            pods => (pods, "pods"),
-        };
-        Some(format!(
-            "would need {pods} {noun} of priority >= {}",
-            limits.below
-        ))
+        let gangs = self.surroundings.gangs;
+        crate::preemption::would_need(cluster, gangs, &found.victims, limits.below)
     }
 
     /// The budget that keeps most of these victims, and how many it allows of how many.

@@ -1,8 +1,9 @@
 //! Whole lives of Berth against the API server in memory, from a seed, with everything that can go
-//! wrong: no pod is lost or bound twice, and no node holds more than it has.
+//! wrong: no pod is lost or bound twice, no node holds more than it has, and whoever may evict others
+//! gets their room in the end.
 //!
 //! What is tested is what runs: the watches' bookkeeping, the mailbox, the engine, and the rules
-//! for binds of unknown outcome. What is played is the rest: kube's watcher, tokio, the network and
+//! for binds and evictions of unknown outcome. What is played is the rest: kube's watcher, tokio, the network and
 //! the clock. A step is one request, one answer, one look into the mailbox or one deed of somebody
 //! else, and Berth may be killed before each.
 //!
@@ -11,6 +12,7 @@
 
 mod berth;
 mod election;
+mod evictions;
 mod others;
 mod stream;
 mod world;
@@ -49,7 +51,8 @@ impl History {
         for _ in 0..3 {
             world.create_node();
         }
-        for _ in 0..2 + world.dice.below(5) {
+        let least = if world.crowded { 12 } else { 2 };
+        for _ in 0..least + world.dice.below(5) {
             world.create_pod();
         }
         let mut history = Self {
@@ -124,6 +127,12 @@ impl History {
             self.pass(Duration::from_secs(31));
         }
         self.nobody_is_left_out();
+        // Who has evicted in vain too often rests for ten minutes.
+        for _ in 0..4 {
+            self.pass(Duration::from_secs(200));
+        }
+        self.nobody_is_left_out();
+        self.nobody_waits_for_less_important_pods();
         self.everybody_who_waits_is_told();
         for berth in &self.berths {
             berth.ends_where_the_server_is(&self.world);
@@ -152,10 +161,37 @@ impl History {
             if !waits || !plain.gates.is_empty() {
                 continue;
             }
+            let name = text(pod, "/metadata/name");
             if let Answer::Nodes(verdicts) = truth.filter(plain) {
-                let name = text(pod, "/metadata/name");
                 let fits = verdicts.values().any(|verdict| *verdict == Verdict::Yes);
                 assert!(!fits, "{name} is lost: it fits: {verdicts:?}");
+            }
+        }
+    }
+
+    /// No pod waits that could have evicted others.
+    fn nobody_waits_for_less_important_pods(&self) {
+        let truth = self.world.truth();
+        for object in self.world.list(pods()) {
+            let pod = object.value();
+            let waits = text(pod, "/spec/nodeName").is_empty()
+                && text(pod, "/spec/schedulerName") == "berth"
+                && text(pod, "/spec/preemptionPolicy") != "Never";
+            let plain = self.world.pod_now(text(pod, "/metadata/uid"));
+            if !waits || !plain.gates.is_empty() {
+                continue;
+            }
+            let mut cleared = truth.clone();
+            cleared
+                .placed
+                .retain(|_, (_, placed)| placed.priority >= plain.priority);
+            if let Answer::Nodes(verdicts) = cleared.filter(plain) {
+                let name = text(pod, "/metadata/name");
+                let fits = verdicts.values().any(|verdict| *verdict == Verdict::Yes);
+                assert!(
+                    !fits,
+                    "{name} waits, though it may evict others: {verdicts:?}"
+                );
             }
         }
     }
@@ -208,9 +244,13 @@ fn a_thousand_histories_end_well() {
         return;
     }
     let first = number("PROPTEST_RNG_SEED").unwrap_or(0);
+    let mut evictions = 0;
     for seed in first..first + HISTORIES {
-        live(seed, false);
+        let log = live(seed, false);
+        let evicted = |line: &&String| line.contains("to be evicted: ");
+        evictions += log.iter().filter(evicted).count() as u64;
     }
+    assert!(evictions > HISTORIES / 4, "few are evicted: {evictions}");
 }
 
 #[test]

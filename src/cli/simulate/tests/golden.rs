@@ -33,6 +33,16 @@ fn the_manual_shows_what_is_printed_of_gangs() {
 }
 
 #[test]
+fn the_manual_shows_what_is_printed_of_preemptions() {
+    let text = include_str!("../../../../docs/examples/preemption.yaml");
+    let table = report(&[text]).table(Style::Plain);
+    assert_eq!(
+        table,
+        block("$ berth simulate docs/examples/preemption.yaml")
+    );
+}
+
+#[test]
 fn the_json_of_the_manual_is_what_is_printed() {
     let json = report(&[EXAMPLE]).json().unwrap();
     let shown = block("$ berth simulate docs/examples/three-nodes.yaml -o json | jq '.pods[4]'");
@@ -65,7 +75,9 @@ fn json_is_stable() {
       "reason": "Scheduled",
       "message": "Successfully assigned default/one to a",
       "scores": {},
-      "total": 0
+      "total": 0,
+      "nominatedNode": null,
+      "wouldTake": null
     },
     {
       "namespace": "default",
@@ -74,7 +86,9 @@ fn json_is_stable() {
       "reason": "Unschedulable",
       "message": "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
       "scores": {},
-      "total": 0
+      "total": 0,
+      "nominatedNode": null,
+      "wouldTake": null
     },
     {
       "namespace": "default",
@@ -88,7 +102,9 @@ fn json_is_stable() {
         "NodeResourcesFit": 67,
         "TaintToleration": 300
       },
-      "total": 442
+      "total": 442,
+      "nominatedNode": null,
+      "wouldTake": null
     }
   ],
   "nodes": [
@@ -121,7 +137,8 @@ fn json_is_stable() {
       }
     }
   ],
-  "gangs": []
+  "gangs": [],
+  "preemptions": []
 }
 "#;
     assert_eq!(report(&[&text.concat()]).json().unwrap(), expected);

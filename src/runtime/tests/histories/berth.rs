@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::evictions::Eviction;
 use super::stream::Stream;
 use super::world::{Basis, Sent, World, assert_fits, nodes, pods};
 use crate::api;
@@ -56,6 +57,9 @@ struct Told {
     placed: BTreeMap<String, (String, bool)>,
     binds: BTreeMap<EffectId, String>,
     basis: Basis,
+    /// The priority of each pod that is known, by uid; of those that wait for Berth apart.
+    priorities: BTreeMap<String, i32>,
+    waiting: BTreeMap<String, i32>,
 }
 
 pub(super) struct Berth {
@@ -65,6 +69,7 @@ pub(super) struct Berth {
     pods: Stream<api::Pod>,
     nodes: Stream<api::Node>,
     calls: Vec<Call>,
+    pub(super) evictions: Vec<Eviction>,
     patches: Vec<StatusOrder>,
     told: Told,
     /// Whether its lease, if there is an election, is provably its own.
@@ -90,6 +95,7 @@ impl Berth {
             nodes: Stream::new(nodes(), &mailbox, &unsynced, metrics, !election),
             mailbox,
             calls: Vec::new(),
+            evictions: Vec::new(),
             patches: Vec::new(),
             told: Told::default(),
             leads: !election,
@@ -119,6 +125,10 @@ impl Berth {
                 self.drive(world, budget);
             }
             5 => self.patch(world),
+            6 if !self.evictions.is_empty() => {
+                let eviction = world.dice.index(self.evictions.len());
+                self.evict(world, eviction);
+            }
             _ if !self.calls.is_empty() => {
                 let call = world.dice.index(self.calls.len());
                 self.advance(world, call);
@@ -135,7 +145,8 @@ impl Berth {
         while idle < 5 {
             rounds += 1;
             assert!(rounds < 1000, "it does not come to rest");
-            let before = (world.server.version(), self.news(), self.calls.len());
+            let under_way = |berth: &Self| (berth.calls.len(), berth.evictions.len());
+            let before = (world.server.version(), self.news(), under_way(self));
             self.pods.poll(world);
             self.nodes.poll(world);
             self.drive(world, 10);
@@ -145,7 +156,10 @@ impl Berth {
             for call in (0..self.calls.len()).rev() {
                 self.advance(world, call);
             }
-            if (world.server.version(), self.news(), self.calls.len()) == before {
+            for eviction in (0..self.evictions.len()).rev() {
+                self.evict(world, eviction);
+            }
+            if (world.server.version(), self.news(), under_way(self)) == before {
                 idle += 1;
             } else {
                 idle = 0;
@@ -212,8 +226,14 @@ impl Berth {
                 world.note(format!("not placed: {}: {}", pod.name, patch.message()));
                 self.patches.push(StatusOrder { id, pod, patch });
             }
+            Action::Evict(evict) => {
+                world.note(format!("to be evicted: {}", pod.name));
+                self.told.evicts(&pod);
+                let eviction = Eviction::new(id, pod, evict, world.now);
+                self.evictions.push(eviction);
+            }
             // Events may be dropped.
-            Action::Emit(_) | Action::PatchGroup(_) | Action::Evict(_) => {}
+            Action::Emit(_) | Action::PatchGroup(_) => {}
         }
     }
 
@@ -228,6 +248,11 @@ impl Berth {
             })
             .collect();
         assert_eq!(placed, self.told.placed);
+    }
+
+    /// What became of an effect.
+    pub(super) fn outcome(&self, id: EffectId, outcome: Outcome) {
+        self.mailbox.outcome(id, outcome);
     }
 
     // === The lanes ===
@@ -388,6 +413,13 @@ impl Told {
                     return;
                 }
                 self.versions.insert(uid.clone(), version);
+                let priority = pod.spec.priority.unwrap_or(0);
+                self.priorities.insert(uid.clone(), priority);
+                if pod.spec.node_name.is_empty() && &*pod.spec.scheduler_name == "berth" {
+                    self.waiting.insert(uid.clone(), priority);
+                } else {
+                    self.waiting.remove(&uid);
+                }
                 if matches!(&*pod.status.phase, "Succeeded" | "Failed") {
                     self.placed.remove(&uid);
                 } else if !pod.spec.node_name.is_empty() {
@@ -397,6 +429,7 @@ impl Told {
             }
             Change::PodGone(uid) => {
                 self.placed.remove(&**uid);
+                self.waiting.remove(&**uid);
             }
             Change::Node(node) => {
                 let meta = &node.metadata;
@@ -421,6 +454,15 @@ impl Told {
         if assumed && *outcome != Outcome::Done {
             self.placed.remove(&uid);
         }
+    }
+
+    /// Only a placed pod can be evicted, and only if one of a higher priority waits.
+    fn evicts(&self, pod: &PodRef) {
+        assert!(self.placed.contains_key(&*pod.uid), "it is not placed");
+        let priority = self.priorities[&*pod.uid];
+        let waits =
+            |(uid, other): (&String, &i32)| *other > priority && !self.placed.contains_key(uid);
+        assert!(self.waiting.iter().any(waits), "nobody needs its room");
     }
 
     /// The pod has to fit beside all that Berth knows of.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::world::{NAMESPACE, World, node_json, nodes, pod_json, pods, text, tolerations_json};
+use super::world::{
+    CLASSES, NAMESPACE, World, node_json, nodes, pod_json, pods, text, tolerations_json,
+};
 use crate::plugins::testing::plain::{PlainContainer, PlainNode, PlainPod, PlainToleration};
 use crate::simulator::{Kind, Part, PatchType, Request, Verb};
 
@@ -78,8 +80,16 @@ impl World {
     // === Pods ===
 
     fn plain_pod(&mut self) -> PlainPod {
+        let crowded = self.crowded;
+        // What is there first is what others are more important than.
+        let classified = match (crowded, self.lives) {
+            (true, 0) => 0,
+            (true, _) => 80,
+            (false, _) => 50,
+        };
         let dice = &mut self.dice;
-        let cpu = *dice.one_of(&[0, 100, 500, 500, 1000, 1000, 3000]);
+        let amounts = [0, 100, 500, 500, 1000, 1000, 3000];
+        let cpu = *dice.one_of(if crowded { &amounts[3..] } else { &amounts });
         let memory = *dice.one_of(&[0, GIB, GIB, 2 * GIB]);
         let mut pod = PlainPod {
             containers: vec![PlainContainer {
@@ -89,6 +99,9 @@ impl World {
             }],
             ..PlainPod::default()
         };
+        if dice.chance(classified) {
+            (_, pod.priority, _) = *dice.one_of(CLASSES);
+        }
         if dice.chance(15) {
             let port = ("0.0.0.0".to_owned(), "TCP".to_owned(), 8080);
             pod.containers[0].ports.push(port);
@@ -105,7 +118,12 @@ impl World {
     }
 
     pub(super) fn create_pod(&mut self) {
-        let name = format!("p{}", self.dice.below(POD_NAMES));
+        let names = if self.crowded {
+            2 * POD_NAMES
+        } else {
+            POD_NAMES
+        };
+        let name = format!("p{}", self.dice.below(names));
         let plain = self.plain_pod();
         // Pods of another scheduler take room as well.
         let scheduler = if self.dice.chance(10) {
@@ -123,8 +141,8 @@ impl World {
         if let Ok(Some(made)) = self.ask(&request) {
             let uid = text(&made, "/metadata/uid").to_owned();
             self.note(format!(
-                "{name} of {scheduler} is created, asks for {:?}, uid {uid}",
-                plain.containers[0].requests
+                "{name} of {scheduler} is created, asks for {:?}, priority {}, uid {uid}",
+                plain.containers[0].requests, plain.priority
             ));
             plain.uid.clone_from(&uid);
             self.pod_edited(&uid, plain);

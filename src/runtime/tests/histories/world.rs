@@ -26,6 +26,13 @@ pub(super) fn nodes() -> &'static Kind {
     find("", "v1", "nodes").unwrap()
 }
 
+/// The priority classes, each with its name and whether its pods evict others.
+pub(super) const CLASSES: &[(&str, i32, bool)] = &[
+    ("middle", 10, true),
+    ("high", 1000, true),
+    ("patient", 500, false),
+];
+
 /// The newest versions of pods and nodes that a decision was based on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Basis {
@@ -48,6 +55,8 @@ pub(super) struct World {
     pub(super) server: ApiServer,
     pub(super) now: Time,
     pub(super) dice: Dice,
+    /// There are more pods than there is room for, so that some are evicted for others.
+    pub(super) crowded: bool,
     /// What happened, for whoever has to find out why.
     pub(super) log: Vec<String>,
     rates: FaultRates,
@@ -88,7 +97,9 @@ impl World {
             delayed_watch: rate(300),
             delay: Duration::from_millis(u64::from(rate(8_000))),
         };
-        Self {
+        let crowded = dice.chance(50);
+        let mut world = Self {
+            crowded,
             server: ApiServer::new(config),
             now: Time::from_secs(1),
             dice,
@@ -102,7 +113,22 @@ impl World {
             edited: BTreeMap::new(),
             burdened: BTreeMap::new(),
             late: Vec::new(),
+        };
+        for (name, value, evicts) in CLASSES {
+            let policy = if *evicts {
+                "PreemptLowerPriority"
+            } else {
+                "Never"
+            };
+            let classes = find("scheduling.k8s.io", "v1", "priorityclasses").unwrap();
+            let request = Request::new(Verb::Create, classes, "", "").with_body(json!({
+                "metadata": { "name": name },
+                "value": value,
+                "preemptionPolicy": policy,
+            }));
+            world.ask(&request).unwrap();
         }
+        world
     }
 
     pub(super) fn note(&mut self, what: impl std::fmt::Display) {
@@ -229,6 +255,45 @@ impl World {
             sent.basis,
         );
         (answer, true)
+    }
+
+    /// A deletion of Berth's arrives. Only the pod that was meant may end by it.
+    pub(super) fn delete(&mut self, pod: &PodRef, request: &Request) -> Result<Reply, Fault> {
+        let before = self.ending();
+        let answer = self.send(request);
+        let after = self.ending();
+        let shown = match &answer {
+            Ok(reply) => reply.status.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        self.note(format!("deletion of {}: {shown}", pod.name));
+        for (uid, stays) in before {
+            let hit = stays && !after.get(&uid).copied().unwrap_or(false);
+            assert!(!hit || *uid == *pod.uid, "an eviction hit another pod");
+        }
+        answer
+    }
+
+    /// Every pod by uid, and whether it stays.
+    fn ending(&self) -> BTreeMap<String, bool> {
+        let pods = self.list(pods()).into_iter();
+        pods.map(|object| {
+            let pod = object.value();
+            let stays = text(pod, "/metadata/deletionTimestamp").is_empty();
+            (text(pod, "/metadata/uid").to_owned(), stays)
+        })
+        .collect()
+    }
+
+    /// What Berth takes for the outcome of an eviction has to be what came of it.
+    pub(super) fn evicted(&mut self, pod: &PodRef, outcome: &Outcome) {
+        self.note(format!("eviction of {} ended: {outcome:?}", pod.name));
+        let stays = self.ending().get(&*pod.uid).copied();
+        match outcome {
+            Outcome::Done => assert_ne!(stays, Some(true), "a pod that stays counts as evicted"),
+            Outcome::PodGone => assert_eq!(stays, None, "a pod that exists counts as gone"),
+            Outcome::Failed(_) => {}
+        }
     }
 
     /// Whoever decides has to have seen what other lives have bound.
@@ -448,10 +513,12 @@ pub(super) fn pod_json(name: &str, scheduler: &str, pod: &PlainPod) -> Value {
             "ports": container.ports.iter().map(port).collect::<Vec<_>>(),
         })
     };
+    let class = CLASSES.iter().find(|(_, value, _)| *value == pod.priority);
     json!({
         "metadata": { "name": name },
         "spec": {
             "schedulerName": scheduler,
+            "priorityClassName": class.map(|(name, _, _)| name),
             "containers": pod.containers.iter().map(container).collect::<Vec<_>>(),
             "nodeSelector": pod.node_selector,
             "tolerations": tolerations_json(pod),
