@@ -167,7 +167,15 @@ pub fn what_it_would_take(
         priority: i32::MAX,
         ..*preemptor
     };
-    match search(cluster, profile, surroundings, &over_everybody, evaluation) {
+    let mut memory = Memory::default();
+    match search(
+        cluster,
+        profile,
+        surroundings,
+        &over_everybody,
+        evaluation,
+        &mut memory,
+    ) {
         Verdict::Hopeless(_) => None,
         Verdict::Candidate(found) => would_need(
             cluster,
