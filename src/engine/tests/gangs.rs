@@ -5,6 +5,7 @@ mod head;
 mod histories;
 mod invalid;
 mod lost;
+mod ranks;
 pub(super) mod scene;
 mod topology;
 mod unit;
