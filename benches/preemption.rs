@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench preemption` prints for each kind of preemptor the least, the median and the
 //! 99th percentile of the whole attempt in milliseconds, in clusters that are full of pods of lower
-//! priority. `-- --nodes N` takes other sizes.
+//! priority. `-- --nodes N` takes other sizes, `-- --only TEXT` some kinds.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -353,6 +353,9 @@ fn main() {
         arguments.get(place + 1)?.parse::<usize>().ok()
     };
     let nodes = after("--nodes").unwrap_or(5000);
+    let only = arguments.iter().position(|argument| argument == "--only");
+    let only = only.and_then(|place| arguments.get(place + 1));
+    let wanted = |kind: &Kind| only.is_none_or(|only| kind.name.contains(&**only));
     let heading = |nodes: usize| {
         println!("{nodes} nodes full of pods of lower priority: milliseconds per attempt");
         println!(
@@ -361,8 +364,8 @@ fn main() {
         );
     };
     heading(nodes);
-    for kind in kinds() {
-        measure(nodes, &kind);
+    for kind in kinds().iter().filter(|kind| wanted(kind)) {
+        measure(nodes, kind);
     }
     heading(1000);
     let gangs = Filling {
@@ -378,5 +381,7 @@ fn main() {
         spec: nothing_more,
         victims: true,
     };
-    measure(1000, &kind);
+    if wanted(&kind) {
+        measure(1000, &kind);
+    }
 }

@@ -13,6 +13,7 @@ mod units;
 pub use budgets::Budgets;
 pub use gangs::{GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
 pub use memory::Memory;
+pub use units::priority_of_preemptor;
 
 use crate::cluster::{Cluster, NodeId, NodeSet, PlacedId};
 use crate::config::MinCandidateNodes;

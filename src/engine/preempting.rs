@@ -397,10 +397,13 @@ impl Engine {
             Outcome::Failed(text) => {
                 let victim = &under_way.victim;
                 tracing::warn!(%victim, reason = text, "this pod could not be evicted");
+                // Whoever leaves all the same is waited for before others are asked.
                 let key = under_way.preemptor;
-                self.end_wave(key);
-                let cause = Cause::Event(crate::framework::EventKind::AssignedPodDelete);
-                self.queue.wake_one(key, cause, now);
+                if self.preemptions.spare(key, &victim.uid) {
+                    self.end_wave(key);
+                    let cause = Cause::Event(crate::framework::EventKind::AssignedPodDelete);
+                    self.queue.wake_one(key, cause, now);
+                }
             }
         }
     }

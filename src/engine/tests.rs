@@ -6,6 +6,7 @@
 )]
 
 mod errors;
+mod evictions;
 mod extension_points;
 mod gangs;
 mod histories;
@@ -79,6 +80,10 @@ impl Engine {
         assert_eq!(self.by_uid.len(), self.pods.len());
         self.nominator
             .audit(|key| self.pods.get(&key).is_some_and(|pod| pod.binding.is_none()));
+        self.preemptions.audit(|key| {
+            let gang = self.gangs.table.of_unit(key);
+            self.pods.contains_key(&key) || gang.is_some()
+        });
         self.classes.audit(self.pods.values().map(|pod| pod.class));
         for (key, pod) in &self.pods {
             assert_eq!(self.by_uid.get(&pod.reference.uid), Some(key));

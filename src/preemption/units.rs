@@ -75,6 +75,12 @@ pub(super) fn priority_of(gangs: &Gangs, record: &PlacedRecord) -> i32 {
     (gang.and_then(group_priority)).unwrap_or(record.priority)
 }
 
+/// The priority by which a gang evicts whose pods have this one: as a victim it counts for no more.
+/// Source: `newPodGroupPreemptor`.
+pub fn priority_of_preemptor(gang: &Gang, of_pods: i32) -> i32 {
+    group_priority(gang).unwrap_or(of_pods)
+}
+
 fn group_priority(gang: &Gang) -> Option<i32> {
     let object = gang.object.as_ref();
     let object = object.filter(|_| gang.reference.dialect == Dialect::Kubernetes)?;

@@ -53,25 +53,27 @@ impl Engine {
             words: format!(", pod group preemption: {why}"),
             preempts: None,
         };
-        let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
+        let first = members.first().and_then(|key| self.pods.get(key));
+        let Some((gang, first)) = self.gangs.table.get(id).zip(first) else {
             return (Status::Error, GangPostFiltered::default());
         };
+        let unit = gang.unit;
+        let priority = preemption::priority_of_preemptor(gang, first.priority);
         let pods = || members.iter().filter_map(|key| self.pods.get(key));
         if pods().any(|pod| pod.info.never_preempts) {
             self.release_room(id, now);
             return (Status::Unschedulable, told(preemption::NEVER));
         }
-        if self.preemptions.waits(unit) || self.room_is_being_made(members) {
+        if self.preemptions.waits(unit) || self.room_is_being_made(members, priority) {
             let why = "ongoing preemption on nominated nodes";
             return (Status::Success, told(why));
         }
         self.release_room(id, now);
         let verdict = self.with_request(id, members, |cluster, request, classes, rest| {
-            let candidates = request.candidates;
             let profile = &request.profile.preemption;
             let preemptor = GangPreemptor {
                 gang: id,
-                priority: candidates.first().map_or(0, |first| first.priority),
+                priority,
                 violate_pdb: profile.violate_pdb,
                 request,
             };
@@ -102,13 +104,12 @@ impl Engine {
     }
 
     /// Whether pods that were evicted for the gang still leave the nodes it is nominated to.
-    fn room_is_being_made(&self, members: &[PodKey]) -> bool {
+    fn room_is_being_made(&self, members: &[PodKey], priority: i32) -> bool {
         let gangs = &self.gangs.table;
         members.iter().any(|key| {
             let node = self.nominator.node_of(*key);
             let node = node.and_then(|node| self.cluster.node_id(node));
-            let priority = self.pods.get(key).map(|pod| pod.priority);
-            node.zip(priority).is_some_and(|(node, priority)| {
+            node.is_some_and(|node| {
                 preemption::has_leaving_victims(&self.cluster, gangs, node, priority)
             })
         })
@@ -142,7 +143,7 @@ impl Engine {
         });
         let beneficiary = Beneficiary {
             key: gang.unit,
-            priority: first.priority,
+            priority: preemption::priority_of_preemptor(gang, first.priority),
             scheduler_name: Arc::clone(&self.profiles[first.profile].profile.name),
             kind: Preemptor::PodGroup,
             // Groups without an object have no uid.

@@ -133,12 +133,7 @@ impl Preemptions {
     /// It waits for them no longer.
     pub(super) fn end(&mut self, key: PodKey) {
         for uid in self.waves.remove(&key).unwrap_or_default() {
-            if let Some(waiting) = self.by_victim.get_mut(&uid) {
-                waiting.retain(|other| *other != key);
-                if waiting.is_empty() {
-                    self.by_victim.remove(&uid);
-                }
-            }
+            self.spare(key, &uid);
         }
     }
 
@@ -155,16 +150,34 @@ impl Preemptions {
         let waiting = self.by_victim.remove(uid).unwrap_or_default();
         let mut preemptors = Vec::with_capacity(waiting.len());
         for key in waiting {
-            if let Some(victims) = self.waves.get_mut(&key) {
-                victims.remove(uid);
-                let last = victims.is_empty();
-                if last {
-                    self.waves.remove(&key);
-                }
+            if let Some(last) = self.leave_out(key, uid) {
                 preemptors.push((key, last));
             }
         }
         preemptors
+    }
+
+    /// A preemptor does not wait for this victim any more. Answers whether it was the last one.
+    pub(super) fn spare(&mut self, key: PodKey, uid: &str) -> bool {
+        if let Some(waiting) = self.by_victim.get_mut(uid) {
+            waiting.retain(|other| *other != key);
+            if waiting.is_empty() {
+                self.by_victim.remove(uid);
+            }
+        }
+        self.leave_out(key, uid).unwrap_or(false)
+    }
+
+    fn leave_out(&mut self, key: PodKey, uid: &str) -> Option<bool> {
+        let victims = self.waves.get_mut(&key)?;
+        if !victims.remove(uid) {
+            return None;
+        }
+        let last = victims.is_empty();
+        if last {
+            self.waves.remove(&key);
+        }
+        Some(last)
     }
 
     pub(super) fn sent(&mut self, id: EffectId, under_way: UnderWay, execution: Execution) {
@@ -209,6 +222,26 @@ impl Preemptions {
             ripe.push(key);
         }
         ripe
+    }
+
+    /// The victims that a preemptor waits for.
+    #[cfg(test)]
+    pub(in crate::engine) fn victims_of(&self, key: PodKey) -> BTreeSet<&str> {
+        let victims = self.waves.get(&key).into_iter().flatten();
+        victims.map(|uid| &**uid).collect()
+    }
+
+    /// How often a preemptor has evicted.
+    #[cfg(test)]
+    pub(in crate::engine) fn waves_of(&self, key: PodKey) -> u32 {
+        self.guards.get(&key).map_or(0, |guard| guard.waves)
+    }
+
+    /// Whether nothing is remembered of anybody.
+    #[cfg(test)]
+    pub(in crate::engine) fn is_empty(&self) -> bool {
+        let nobody = self.waves.is_empty() && self.guards.is_empty() && self.due.is_empty();
+        nobody && self.under_way.is_empty() && self.executions.is_empty()
     }
 
     /// Fails unless both directions agree and only these wait.

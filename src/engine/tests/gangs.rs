@@ -6,6 +6,7 @@ mod histories;
 mod invalid;
 mod lost;
 mod preempting;
+mod ranks;
 pub(super) mod scene;
 mod topology;
 mod unit;

@@ -235,6 +235,17 @@ impl Server {
 }
 
 impl Server {
+    /// Whoever was told of anything is gone, and with it what it was about to do: another engine
+    /// begins with a list.
+    pub(super) fn restart(&mut self) {
+        self.in_lanes.clear();
+        self.answers.clear();
+        self.binds.clear();
+        self.told.clear();
+        self.told_nodes.clear();
+        self.pod_news.clear();
+    }
+
     /// Lists the pods as they were some changes ago, which is what a server that is behind does;
     /// the watch goes on from there.
     pub(super) fn relist_pods(&mut self, behind: usize) -> Vec<Change> {

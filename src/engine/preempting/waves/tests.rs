@@ -36,6 +36,20 @@ fn who_is_forgotten_waits_for_nobody() {
 }
 
 #[test]
+fn a_victim_that_stays_is_not_waited_for() {
+    let mut waves = Preemptions::default();
+    waves.begin(A, uids(&["x", "y"]), Time::ZERO);
+    waves.begin(B, uids(&["x"]), Time::ZERO);
+    assert!(!waves.spare(A, "x") && !waves.spare(A, "x"));
+    assert!(waves.waits(A) && waves.waits(B));
+    waves.audit(|_| true);
+    assert!(waves.spare(A, "y"));
+    assert!(!waves.waits(A));
+    assert!(!waves.spare(A, "y"), "it waits for nobody");
+    waves.audit(|_| true);
+}
+
+#[test]
 fn the_pause_doubles_and_after_many_waves_there_is_a_rest() {
     let mut waves = Preemptions::default();
     let mut now = Time::ZERO;
