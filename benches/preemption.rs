@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 const NOW: Time = Time::from_secs(1);
 /// How often each kind has its turn.
-const ROUNDS: usize = 300;
+const ROUNDS: usize = 200;
 
 /// Who fills the cluster.
 #[derive(Clone, Copy)]

@@ -40,7 +40,7 @@ use crate::cluster::Cluster;
 use crate::framework::{EventSet, Profile};
 use crate::gang::GangId;
 use crate::model::Time;
-use crate::preemption::Budgets;
+use crate::preemption::{self, Budgets};
 use crate::queue::{Backoff, PodKey, SchedulingQueue};
 use crate::telemetry::metrics::{
     AttemptResult, GangMetrics, GangResult, Metrics, PreemptionMetrics, ProfileMetrics,
@@ -100,6 +100,8 @@ pub struct Engine {
     nominator: Nominator,
     preemptions: Preemptions,
     hopeless: Hopeless,
+    /// What clearing nodes costs.
+    clearing: preemption::Memory,
     /// How much was heard that is not about a waiting pod.
     news: u64,
     gangs: GangBook,
@@ -171,6 +173,7 @@ impl Engine {
             nominator: Nominator::default(),
             preemptions: Preemptions::default(),
             hopeless: Hopeless::default(),
+            clearing: preemption::Memory::default(),
             news: 0,
             gangs: GangBook::default(),
             permit_limits: BTreeSet::new(),

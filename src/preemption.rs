@@ -7,10 +7,12 @@ mod budgets;
 mod choice;
 mod dry_run;
 mod gangs;
+mod memory;
 mod units;
 
 pub use budgets::Budgets;
 pub use gangs::{GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
+pub use memory::Memory;
 
 use crate::cluster::{Cluster, NodeId, NodeSet, PlacedId};
 use crate::config::MinCandidateNodes;
@@ -120,6 +122,7 @@ pub fn search(
     surroundings: Surroundings<'_>,
     preemptor: &Preemptor<'_>,
     evaluation: &Evaluation,
+    memory: &mut Memory,
 ) -> Verdict {
     let candidates = evaluation.resolvable();
     let mut search = Search {
@@ -138,7 +141,7 @@ pub fn search(
     } else {
         let obstacle = profile.obstacle(preemptor.pod.shape, cluster, search.skipped);
         match obstacle {
-            Obstacle::Room(asked) => search.by_room(cluster, &candidates, Room::new(asked)),
+            Obstacle::Room(asked) => search.by_room(cluster, &candidates, Room::new(asked), memory),
             Obstacle::None | Obstacle::Pods => search.one_by_one(cluster, &candidates),
         }
     };
@@ -218,7 +221,7 @@ impl Search<'_> {
     fn stock(&mut self, cluster: &Cluster, node: NodeId, stock: &mut Stock) -> bool {
         stock.units.clear();
         let taken = Taken::default();
-        self.finder.on(cluster, node, &taken, &mut stock.units);
+        stock.of_groups = self.finder.on(cluster, node, &taken, &mut stock.units);
         if stock.units.is_empty() {
             return false;
         }
@@ -317,10 +320,40 @@ impl Search<'_> {
         cluster: &mut Cluster,
         nodes: &NodeSet,
         mut room: Room,
+        memory: &mut Memory,
     ) -> Option<Candidate> {
         let limit = self.profile.preemption.min_candidates;
-        let enough = limit.map_or(usize::MAX, |limit| enough(limit, nodes.len()));
-        let mut costs: Vec<((Cost, u64), NodeId)> = Vec::new();
+        let found = match limit {
+            None => self.remembered(cluster, nodes, &mut room, memory),
+            Some(_) => Vec::new(),
+        };
+        let mut costs = if found.is_empty() {
+            let enough = limit.map_or(usize::MAX, |limit| enough(limit, nodes.len()));
+            self.reckoned(cluster, nodes, &mut room, enough)
+        } else {
+            found
+        };
+        // What does not look at pods has not been asked yet, so that the best node may be none.
+        let mut stock = Stock::default();
+        loop {
+            let (place, _) = (costs.iter().enumerate()).min_by_key(|(_, (key, _))| *key)?;
+            let (_, node) = costs.swap_remove(place);
+            self.stock(cluster, node, &mut stock);
+            if let Some((_, candidate)) = self.try_node(cluster, node, &stock) {
+                return Some(candidate);
+            }
+        }
+    }
+
+    /// What clearing the nodes costs, until so many were found; why it does not help is counted.
+    fn reckoned(
+        &mut self,
+        cluster: &Cluster,
+        nodes: &NodeSet,
+        room: &mut Room,
+        enough: usize,
+    ) -> Vec<((Cost, u64), NodeId)> {
+        let mut costs = Vec::new();
         let mut kept = false;
         let mut stock = Stock::default();
         for node in self.shuffled(nodes) {
@@ -344,15 +377,58 @@ impl Search<'_> {
                 costs.push(((cost, self.tie(cluster, node)), node));
             }
         }
-        // What does not look at pods has not been asked yet, so that the best node may be none.
-        loop {
-            let (place, _) = (costs.iter().enumerate()).min_by_key(|(_, (key, _))| *key)?;
-            let (_, node) = costs.swap_remove(place);
-            self.stock(cluster, node, &mut stock);
-            if let Some((_, candidate)) = self.try_node(cluster, node, &stock) {
-                return Some(candidate);
+        costs
+    }
+
+    /// The same of all nodes, as far as it is known from the last attempt without looking at them.
+    fn remembered(
+        &mut self,
+        cluster: &Cluster,
+        nodes: &NodeSet,
+        room: &mut Room,
+        memory: &mut Memory,
+    ) -> Vec<((Cost, u64), NodeId)> {
+        let kind = memory::Kind {
+            profile: &self.profile.name,
+            shape: self.preemptor.pod.shape,
+            priority: self.preemptor.priority,
+            budgets: self.surroundings.budgets.revision(),
+        };
+        let known = memory.of(kind, cluster);
+        let mut costs = Vec::new();
+        let mut stock = Stock::default();
+        for node in nodes.iter() {
+            let alone = self.preemptor.nominated.on(node).is_empty();
+            let cost = match known.get(node).filter(|_| alone) {
+                Some(cost) => cost,
+                None => {
+                    let cost = self.cost_by_room(cluster, node, room, &mut stock);
+                    // What becomes of groups is decided elsewhere too.
+                    if alone && !stock.of_groups {
+                        known.set(node, Some(cost));
+                    }
+                    cost
+                }
+            };
+            if let Some(cost) = cost {
+                costs.push(((cost, self.tie(cluster, node)), node));
             }
         }
+        costs
+    }
+
+    fn cost_by_room(
+        &mut self,
+        cluster: &Cluster,
+        node: NodeId,
+        room: &mut Room,
+        stock: &mut Stock,
+    ) -> Option<Cost> {
+        if !self.stock(cluster, node, stock) {
+            return None;
+        }
+        let victims = room.victims(cluster, self.preemptor, node, stock).ok()?;
+        Cost::of(cluster, stock.chosen(&victims), stock.violations(&victims))
     }
 }
 

@@ -159,6 +159,7 @@ impl Engine {
             nominator,
             gangs,
             budgets,
+            clearing,
             ..
         } = self;
         let Some(pod) = pods.get(&key) else {
@@ -175,7 +176,14 @@ impl Engine {
             budgets,
         };
         let profile = &profiles[profile].profile;
-        let found = preemption::search(cluster, profile, surroundings, &preemptor, evaluation);
+        let found = preemption::search(
+            cluster,
+            profile,
+            surroundings,
+            &preemptor,
+            evaluation,
+            clearing,
+        );
         let candidate = match found {
             Verdict::Hopeless(why) => {
                 if self.explained.wanted {

@@ -40,6 +40,11 @@ impl PluginSet {
         self.0 |= other.0;
     }
 
+    /// Leaves out those that are not in another set.
+    pub const fn intersect(&mut self, other: Self) {
+        self.0 &= other.0;
+    }
+
     /// Whether the plugin is in the set.
     pub const fn contains(self, plugin: PluginIndex) -> bool {
         self.0 & (1 << plugin.0) != 0
@@ -386,6 +391,14 @@ impl Profile {
             }
         }
         PreFiltered::Nodes { narrowed, skipped }
+    }
+
+    /// The plugins whose Filter has nothing to say about the pod as the cluster is now.
+    pub fn skipped(&self, pod: Incoming<'_>, cluster: &Cluster) -> PluginSet {
+        match self.pre_filter(pod, cluster) {
+            PreFiltered::Nodes { skipped, .. } => skipped,
+            PreFiltered::Rejected(_) | PreFiltered::Failed(_) => PluginSet::default(),
+        }
     }
 
     /// The error of the first plugin that cannot read the pod to score nodes for it. Source:

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{LabelSelector, PodRef};
+use super::{LabelSelector, Operator, PodRef};
 use crate::api;
 
 /// A pod disruption budget.
@@ -37,6 +37,17 @@ impl DisruptionBudget {
             allowed: budget.status.disruptions_allowed,
             disrupted: budget.status.disrupted_pods.keys().cloned().collect(),
         }
+    }
+
+    /// A label that every pod has which it protects; None if it asks otherwise.
+    pub fn label(&self) -> Option<(&str, &str)> {
+        self.selector
+            .requirements()
+            .iter()
+            .find_map(|one| match (&one.operator, &*one.values) {
+                (Operator::In, [value]) => Some((&*one.key, &**value)),
+                _ => None,
+            })
     }
 
     /// Whether the eviction of a pod with these labels counts against it. A pod without labels is

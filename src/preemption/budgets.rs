@@ -1,6 +1,6 @@
 //! The pod disruption budgets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::units::Unit;
@@ -12,16 +12,59 @@ type Labels = [(Box<str>, Box<str>)];
 /// The budgets, by namespace and name.
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
-    by_namespace: BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<DisruptionBudget>>>,
+    by_namespace: BTreeMap<Box<str>, Namespace>,
+    revision: u64,
+}
+
+/// The budgets of a namespace. Most ask for one value of a label, and are found by it.
+#[derive(Clone, Debug, Default)]
+struct Namespace {
+    by_name: BTreeMap<Box<str>, Arc<DisruptionBudget>>,
+    by_label: HashMap<(Box<str>, Box<str>), BTreeSet<Box<str>>>,
+    others: BTreeSet<Box<str>>,
+}
+
+impl Namespace {
+    fn insert(&mut self, budget: Arc<DisruptionBudget>) {
+        self.remove(&budget.name);
+        let name = budget.name.clone();
+        match budget.label() {
+            Some((key, value)) => {
+                let same = self.by_label.entry((key.into(), value.into()));
+                same.or_default().insert(name.clone());
+            }
+            None => {
+                self.others.insert(name.clone());
+            }
+        }
+        self.by_name.insert(name, budget);
+    }
+
+    fn remove(&mut self, name: &str) {
+        let Some(budget) = self.by_name.remove(name) else {
+            return;
+        };
+        self.others.remove(name);
+        if let Some((key, value)) = budget.label() {
+            let key = (key.into(), value.into());
+            if let Some(same) = self.by_label.get_mut(&key) {
+                same.remove(name);
+                if same.is_empty() {
+                    self.by_label.remove(&key);
+                }
+            }
+        }
+    }
 }
 
 impl Budgets {
     /// A budget as it is now. News older than what is known is ignored.
     pub fn set(&mut self, budget: DisruptionBudget) {
         let of_namespace = (self.by_namespace.entry(budget.namespace.clone())).or_default();
-        let held = of_namespace.get(&budget.name);
+        let held = of_namespace.by_name.get(&budget.name);
         if held.is_none_or(|held| budget.version == 0 || budget.version >= held.version) {
-            of_namespace.insert(budget.name.clone(), Arc::new(budget));
+            of_namespace.insert(Arc::new(budget));
+            self.revision += 1;
         }
     }
 
@@ -29,22 +72,33 @@ impl Budgets {
     pub fn remove(&mut self, namespace: &str, name: &str) {
         if let Some(of_namespace) = self.by_namespace.get_mut(namespace) {
             of_namespace.remove(name);
-            if of_namespace.is_empty() {
+            if of_namespace.by_name.is_empty() {
                 self.by_namespace.remove(namespace);
             }
+            self.revision += 1;
         }
     }
 
     /// The budgets that the eviction of this pod counts against, by name.
-    pub(super) fn of<'a>(
-        &'a self,
-        pod: &'a PodRef,
-        labels: &'a Labels,
-    ) -> impl Iterator<Item = &'a Arc<DisruptionBudget>> {
-        let of_namespace = self.by_namespace.get(&pod.namespace);
-        (of_namespace.into_iter())
-            .flat_map(BTreeMap::values)
-            .filter(move |budget| budget.counts(pod, labels))
+    pub(super) fn of(&self, pod: &PodRef, labels: &Labels) -> Vec<&Arc<DisruptionBudget>> {
+        let Some(of_namespace) = self.by_namespace.get(&pod.namespace) else {
+            return Vec::new();
+        };
+        let by_label = labels
+            .iter()
+            .filter_map(|label| of_namespace.by_label.get(label));
+        let names = by_label.chain([&of_namespace.others]).flatten();
+        let mut budgets: Vec<_> = names
+            .filter_map(|name| of_namespace.by_name.get(name))
+            .filter(|budget| budget.counts(pod, labels))
+            .collect();
+        budgets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        budgets
+    }
+
+    /// A number that moves whenever a budget does.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Whether there is none.
@@ -75,7 +129,7 @@ impl<'a> Allowance<'a> {
 
     /// Whether the eviction of this pod counts against any budget.
     pub(super) fn counts(&self, pod: &PodRef, labels: &Labels) -> bool {
-        self.budgets.of(pod, labels).next().is_some()
+        !self.budgets.of(pod, labels).is_empty()
     }
 
     /// Counts the eviction of all pods of a unit if every budget allows it, and answers whether.
@@ -99,11 +153,7 @@ impl<'a> Allowance<'a> {
         pod: &PodRef,
         labels: &Labels,
     ) -> Option<&'a Arc<DisruptionBudget>> {
-        let of_namespace = self.budgets.by_namespace.get(&pod.namespace)?;
-        let counting = of_namespace
-            .values()
-            .filter(|budget| budget.counts(pod, labels));
-        for budget in counting {
+        for budget in self.budgets.of(pod, labels) {
             let key = (&*budget.namespace, &*budget.name);
             let left = self.left.entry(key).or_insert(budget.allowed);
             *left = left.saturating_sub(1);

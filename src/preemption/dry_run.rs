@@ -8,11 +8,14 @@ use super::budgets::Allowance;
 use super::units::Unit;
 use crate::cluster::{Cluster, Keep, NodeId, PlacedRecord, ResourceId};
 use crate::framework::{Diagnosis, PluginSet, Profile, Reason};
+use crate::gang::GangId;
 
 /// What may go from a node, the most important first, and what of it is to be put back first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stock {
     pub(super) units: Vec<Unit>,
+    /// Whether pods of groups are on the node.
+    pub(super) of_groups: bool,
     /// How many pods of each unit a budget protects.
     violations: Vec<usize>,
 }
@@ -34,11 +37,36 @@ impl Stock {
         }
     }
 
-    /// The units in the order in which they are put back: what budgets protect first.
-    fn reprieved(&self) -> impl Iterator<Item = usize> {
+    /// The units in the order in which they are put back: what budgets protect first, but the core
+    /// of a gang before what the gang can do without.
+    fn reprieved(&self) -> Vec<usize> {
         let protected = |place: &usize| self.violations.get(*place).is_some_and(|count| *count > 0);
         let places = 0..self.units.len();
-        (places.clone().filter(protected)).chain(places.filter(move |place| !protected(place)))
+        let order =
+            (places.clone().filter(protected)).chain(places.filter(|place| !protected(place)));
+        let cores: Vec<(usize, GangId)> = (self.units.iter().enumerate())
+            .filter_map(|(place, unit)| Some((place, unit.core?)))
+            .collect();
+        if cores.is_empty() {
+            return order.collect();
+        }
+        let mut placed = Vec::with_capacity(self.units.len());
+        for place in order {
+            let gang = self.units.get(place).and_then(|unit| unit.surplus);
+            let core = cores.iter().find(|(_, core)| Some(*core) == gang);
+            for place in core.map(|(core, _)| *core).into_iter().chain([place]) {
+                if !placed.contains(&place) {
+                    placed.push(place);
+                }
+            }
+        }
+        placed
+    }
+
+    /// Whether the unit goes because the core of its gang does.
+    fn is_dragged(&self, place: usize, victims: &[usize]) -> bool {
+        let gang = self.units.get(place).and_then(|unit| unit.surplus);
+        gang.is_some() && self.chosen(victims).any(|victim| victim.core == gang)
     }
 
     /// How many pods of these units a budget protects.
@@ -50,25 +78,6 @@ impl Stock {
     /// These units.
     pub(super) fn chosen<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Unit> {
         places.iter().filter_map(|place| self.units.get(*place))
-    }
-
-    /// What goes with the core of a gang goes too; then the most important first.
-    fn settle(&self, mut victims: Vec<usize>) -> Vec<usize> {
-        let cores: Vec<_> = (victims.iter())
-            .filter_map(|place| self.units.get(*place)?.core)
-            .collect();
-        if !cores.is_empty() {
-            let spared = (0..self.units.len()).filter(|place| !victims.contains(place));
-            let dragged: Vec<usize> = spared
-                .filter(|place| {
-                    let gang = self.units.get(*place).and_then(|unit| unit.surplus);
-                    gang.is_some_and(|gang| cores.contains(&gang))
-                })
-                .collect();
-            victims.extend(dragged);
-        }
-        victims.sort_unstable();
-        victims
     }
 }
 
@@ -84,7 +93,7 @@ pub(super) fn dry_run(
     (node, skipped, far): (NodeId, PluginSet, bool),
     stock: &Stock,
 ) -> Result<Vec<usize>, Diagnosis> {
-    let victims = cluster.speculate(|cluster| {
+    cluster.speculate(|cluster| {
         let mut away: Vec<Vec<PlacedRecord>> = (stock.units.iter())
             .map(|unit| take_away(cluster, unit, node, far))
             .collect();
@@ -96,6 +105,10 @@ pub(super) fn dry_run(
         }
         let mut victims = Vec::new();
         for place in stock.reprieved() {
+            if stock.is_dragged(place, &victims) {
+                victims.push(place);
+                continue;
+            }
             let Some(records) = away.get_mut(place).map(std::mem::take) else {
                 continue;
             };
@@ -110,9 +123,9 @@ pub(super) fn dry_run(
                 victims.push(place);
             }
         }
+        victims.sort_unstable();
         (Keep::RollBack, Ok(victims))
-    });
-    victims.map(|victims| stock.settle(victims))
+    })
 }
 
 fn take_away(cluster: &mut Cluster, unit: &Unit, node: NodeId, far: bool) -> Vec<PlacedRecord> {
@@ -183,7 +196,8 @@ impl Room {
         for place in stock.reprieved() {
             let held = self.held.get(place * width..(place + 1) * width);
             let held = held.unwrap_or_default();
-            if self.left.iter().zip(held).all(|(left, held)| left >= held) {
+            let fits = || self.left.iter().zip(held).all(|(left, held)| left >= held);
+            if !stock.is_dragged(place, &victims) && fits() {
                 for (left, held) in self.left.iter_mut().zip(held) {
                     *left -= held;
                 }
@@ -191,7 +205,8 @@ impl Room {
                 victims.push(place);
             }
         }
-        Ok(stock.settle(victims))
+        victims.sort_unstable();
+        Ok(victims)
     }
 
     /// What would be left on the node if the pod were there, and those that it yields to.

@@ -23,7 +23,7 @@ use crate::framework::{Incoming, Obstacle};
 use crate::gang::{CandidateClass, Domain, GangId, Request, domains, order, plan};
 use cost::GangCost;
 use prices::Prices;
-use reprieve::reprieve;
+use reprieve::{Skipped, can_be_taken, reprieve};
 use scene::Scene;
 
 /// Who wants room.
@@ -73,17 +73,27 @@ pub fn search_for_gang(
         let why = "No preemption victims found for incoming preemptor";
         return GangVerdict::Hopeless(why.to_owned());
     }
+    let skipped = reprieve::skipped(cluster, preemptor.request, classes);
     let mut search = Search {
         preemptor,
         surroundings,
         classes,
+        skipped,
         most: (0, 0),
     };
     let limits = Limits {
         below: preemptor.priority,
         violate_pdb: preemptor.violate_pdb,
     };
-    if let Some((_, found)) = search.cheapest(cluster, limits) {
+    let kept = Limits {
+        violate_pdb: false,
+        ..limits
+    };
+    let mut found = search.cheapest(cluster, kept);
+    if found.is_none() && limits.violate_pdb && !surroundings.budgets.is_empty() {
+        found = search.cheapest(cluster, limits);
+    }
+    if let Some((_, found)) = found {
         return GangVerdict::Candidate(found);
     }
     let (placed, left) = search.most;
@@ -123,6 +133,8 @@ struct Search<'a, 'b> {
     preemptor: GangPreemptor<'a>,
     surroundings: Surroundings<'a>,
     classes: &'b mut [CandidateClass],
+    /// Which plugins have nothing to say while nobody is gone.
+    skipped: Skipped,
     /// How many members were placed at most, and how many were not reached then.
     most: (usize, usize),
 }
@@ -155,15 +167,20 @@ impl Search<'_, '_> {
     ) -> Option<(GangCost, GangCandidate)> {
         let found =
             cluster.speculate(|cluster| (Keep::RollBack, self.one_by_one(cluster, domain, limits)));
-        if found.is_some() || !self.may_fit(cluster, domain, limits) {
+        let good = (found.as_ref()).is_some_and(|(_, found)| found.violations == 0);
+        if good || !self.may_fit(cluster, domain, limits) {
             return found;
         }
-        cluster.speculate(|cluster| {
+        let other = cluster.speculate(|cluster| {
             (
                 Keep::RollBack,
                 self.by_clearing_all(cluster, domain, limits),
             )
-        })
+        });
+        [found, other]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(cost, _)| *cost)
     }
 
     /// Places members one after another.
@@ -235,7 +252,7 @@ impl Search<'_, '_> {
             self.most = self.most.max((seats.len(), 0));
             return None;
         }
-        Some(self.settle(cluster, seats, chosen))
+        self.settle(cluster, seats, chosen)
     }
 
     /// Where a member goes: what has to go for it is gone then.
@@ -431,19 +448,23 @@ impl Search<'_, '_> {
             node: placed.choice.node,
             placed: placed.placed,
         });
-        Some(self.settle(cluster, seats.collect(), chosen))
+        self.settle(cluster, seats.collect(), chosen)
     }
 
-    /// Gives back what is not needed, and tells what is.
+    /// Gives back what is not needed, and tells what is. None if the members do not fit in the end.
     fn settle(
         &mut self,
         cluster: &mut Cluster,
         mut seats: Vec<Seat>,
         chosen: Vec<Chosen>,
-    ) -> (GangCost, GangCandidate) {
+    ) -> Option<(GangCost, GangCandidate)> {
         let budgets = self.surroundings.budgets;
         let request = self.preemptor.request;
-        let mut chosen = reprieve(cluster, request, self.classes, budgets, &mut seats, chosen);
+        let known = (budgets, &self.skipped);
+        let mut chosen = reprieve(cluster, request, self.classes, known, &mut seats, chosen);
+        if !can_be_taken(cluster, request, self.classes, &seats) {
+            return None;
+        }
         chosen.sort_by(|a, b| a.unit.by_importance(&b.unit));
         let mut allowance = Allowance::new(budgets);
         let mut victims = Vec::new();
@@ -471,6 +492,6 @@ impl Search<'_, '_> {
                 .map(|seat| (seat.candidate, seat.node))
                 .collect(),
         };
-        (cost, candidate)
+        Some((cost, candidate))
     }
 }

@@ -5,6 +5,11 @@
     clippy::indexing_slicing
 )]
 
+mod gangs;
+mod model;
+mod scene;
+mod single;
+
 use super::*;
 use crate::plugins::default_profile;
 use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};
@@ -48,7 +53,15 @@ fn verdict(cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
         gangs: &Gangs::default(),
         budgets: &Budgets::default(),
     };
-    search(cluster, &profile, surroundings, &preemptor, &evaluation)
+    let mut memory = Memory::default();
+    search(
+        cluster,
+        &profile,
+        surroundings,
+        &preemptor,
+        &evaluation,
+        &mut memory,
+    )
 }
 
 fn hopeless(text: &str) -> Verdict {

@@ -144,14 +144,15 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds what can be evicted on a node, in no particular order.
+    /// Adds what can be evicted on a node, in no particular order. Answers whether pods of groups are
+    /// there.
     pub(super) fn on(
         &mut self,
         cluster: &Cluster,
         node: NodeId,
         taken: &Taken,
         units: &mut Vec<Unit>,
-    ) {
+    ) -> bool {
         let mut of_gangs: BTreeMap<GangId, Vec<PlacedId>> = BTreeMap::new();
         for &id in cluster.pods_on(node) {
             let Some(record) = cluster.placed(id) else {
@@ -171,11 +172,13 @@ impl<'a> Finder<'a> {
                 None => {}
             }
         }
+        let any = !of_gangs.is_empty();
         for (id, pods) in of_gangs {
             if let Some(gang) = self.gangs.get(id) {
                 self.of_gang(cluster, (id, gang), &pods, taken, units);
             }
         }
+        any
     }
 
     fn of_gang(
@@ -244,22 +247,28 @@ impl<'a> Finder<'a> {
             }
             units.push(unit);
         }
-        let Some(first) = core.first().and_then(|pod| cluster.placed(*pod)) else {
+        if core.is_empty() {
             return;
-        };
+        }
         let apart: Vec<PlacedId> = (units.iter())
             .filter(|unit| unit.surplus == Some(id))
             .flat_map(|unit| unit.pods().iter().copied())
             .collect();
-        let Some(mut whole) = self.whole(cluster, (id, gang), first.priority) else {
+        let Some(mut whole) = self.whole(cluster, (id, gang), i32::MIN) else {
             return;
         };
         if !apart.is_empty() {
             let rest = whole.pods().iter().copied();
             whole.pods = Pods::Many(rest.filter(|pod| !apart.contains(pod)).collect());
         }
-        whole.core = Some(id);
-        units.push(whole);
+        // Where members differ in priority the highest one protects them all.
+        let records = whole.pods().iter().filter_map(|pod| cluster.placed(*pod));
+        let highest = records.map(|record| record.priority).max();
+        if let Some(highest) = highest.filter(|highest| *highest < self.below) {
+            whole.priority = highest;
+            whole.core = Some(id);
+            units.push(whole);
+        }
     }
 
     /// The whole group, wherever its pods are.

@@ -11,6 +11,7 @@ use crate::model::PodShape;
 pub fn order(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..request.candidates.len()).collect();
     let beyond = beyond_roles(request);
+    // Those for whom room was made come first: no other member takes it.
     // Small pods first would break up the only place for a large one. Members of one size go by
     // their index, so that neighbours are near each other.
     order.sort_by_cached_key(|&index| {
@@ -19,6 +20,7 @@ pub fn order(request: &Request<'_>, classes: &[CandidateClass]) -> Vec<usize> {
         let (name, number) = index_in_name(&candidate.reference.name);
         let beyond = beyond.contains(&index);
         (
+            candidate.nominated.is_none(),
             beyond,
             Reverse(size),
             candidate.class,
