@@ -13,6 +13,8 @@ mod readiness;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 pub use counts::Counts;
 pub use member::{Member, Place};
 pub use placement::{
@@ -192,7 +194,7 @@ pub struct Gangs {
     free: Vec<GangId>,
     by_reference: HashMap<Arc<GroupRef>, GangId>,
     by_unit: HashMap<PodKey, GangId>,
-    by_member: HashMap<Box<str>, GangId>,
+    by_member: FxHashMap<Box<str>, GangId>,
 }
 
 impl Gangs {

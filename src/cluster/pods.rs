@@ -1,7 +1,8 @@
 //! The placed pods.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::{NodeId, PeerId, ResourceId};
 use crate::model::{Eviction, PlacedPod, PodRef};
@@ -26,6 +27,8 @@ pub struct PlacedRecord {
     pub terminating: bool,
     /// What matters to whoever might evict it.
     pub eviction: Eviction,
+    /// Whether it may be of a group.
+    pub grouped: bool,
     /// Placed by us and not yet seen as bound.
     pub assumed: bool,
     /// Where.
@@ -58,7 +61,7 @@ pub(super) enum SlotOrigin {
 pub(super) struct PodStore {
     slots: Vec<(u32, Option<PlacedRecord>)>,
     free: Vec<u32>,
-    by_uid: HashMap<Box<str>, PlacedId>,
+    by_uid: FxHashMap<Box<str>, PlacedId>,
     assumed: usize,
 }
 

@@ -70,8 +70,10 @@ pub(super) fn started(record: &PlacedRecord) -> i64 {
 /// The priority that decides whether a pod can be evicted: of a pod of a Kubernetes group that of
 /// the group. Source: `GetPodPriority`.
 pub(super) fn priority_of(gangs: &Gangs, record: &PlacedRecord) -> i32 {
-    let gang = gangs.of_member(&record.reference.uid);
-    let gang = gang.and_then(|id| gangs.get(id));
+    let gang = record
+        .grouped
+        .then(|| gangs.of_member(&record.reference.uid));
+    let gang = gang.flatten().and_then(|id| gangs.get(id));
     (gang.and_then(group_priority)).unwrap_or(record.priority)
 }
 
@@ -164,11 +166,10 @@ impl<'a> Finder<'a> {
             let Some(record) = cluster.placed(id) else {
                 continue;
             };
-            let gang = if self.gangs.is_empty() {
-                None
-            } else {
-                self.gangs.of_member(&record.reference.uid)
-            };
+            let gang = record
+                .grouped
+                .then(|| self.gangs.of_member(&record.reference.uid));
+            let gang = gang.flatten();
             match gang {
                 Some(gang) if Some(gang) == self.except => {}
                 Some(gang) => of_gangs.entry(gang).or_default().push(id),
@@ -203,7 +204,7 @@ impl<'a> Finder<'a> {
                 .as_ref()
                 .is_some_and(|object| object.disrupted_whole)
             {
-                let whole = self.whole(cluster, (id, gang), priority.unwrap_or(0));
+                let whole = self.whole(cluster, (id, gang), Some(priority.unwrap_or(0)));
                 units.extend(whole.filter(|unit| unit.priority < self.below));
                 return;
             }
@@ -215,6 +216,23 @@ impl<'a> Finder<'a> {
             }
             return;
         }
+        let (counts, min) = (gang.counts(), gang.min().unwrap_or(1) as usize);
+        let runs = counts.live() >= min;
+        let mut spare = counts.live().saturating_sub(min + taken.of(id));
+        if runs && spare == 0 {
+            // No member can go by itself, but those that are going already.
+            let going = |(_, record): &(PlacedId, &PlacedRecord)| record.terminating;
+            let (gone, live): (Vec<_>, Vec<_>) = records().partition(going);
+            let lower = gone
+                .into_iter()
+                .filter(|(_, record)| record.priority < self.below);
+            units.extend(lower.map(|(pod, record)| single(pod, record, record.priority, false)));
+            if !live.is_empty() {
+                let whole = self.whole(cluster, (id, gang), None);
+                units.extend(whole.filter(|unit| unit.priority < self.below));
+            }
+            return;
+        }
         let (mut live, mut core) = (Vec::new(), Vec::new());
         for (pod, record) in records().filter(|(_, record)| record.priority < self.below) {
             let member = gang.member(&record.reference.uid);
@@ -223,9 +241,6 @@ impl<'a> Finder<'a> {
                 None => units.push(single(pod, record, record.priority, false)),
             }
         }
-        let (counts, min) = (gang.counts(), gang.min().unwrap_or(1) as usize);
-        let runs = counts.live() >= min;
-        let mut spare = counts.live().saturating_sub(min + taken.of(id));
         let mut spare_roles: BTreeMap<&str, usize> = (gang.roles().iter())
             .map(|(role, asked)| {
                 let needed = *asked as usize + taken.of_role(id, role);
@@ -260,49 +275,50 @@ impl<'a> Finder<'a> {
             .filter(|unit| unit.surplus == Some(id))
             .flat_map(|unit| unit.pods().iter().copied())
             .collect();
-        let Some(mut whole) = self.whole(cluster, (id, gang), i32::MIN) else {
+        let Some(mut whole) = self.whole(cluster, (id, gang), None) else {
             return;
         };
         if !apart.is_empty() {
             let rest = whole.pods().iter().copied();
             whole.pods = Pods::Many(rest.filter(|pod| !apart.contains(pod)).collect());
+            let records = whole.pods().iter().filter_map(|pod| cluster.placed(*pod));
+            let highest = records.map(|record| record.priority).max();
+            whole.priority = highest.unwrap_or(whole.priority);
         }
-        // Where members differ in priority the highest one protects them all.
-        let records = whole.pods().iter().filter_map(|pod| cluster.placed(*pod));
-        let highest = records.map(|record| record.priority).max();
-        if let Some(highest) = highest.filter(|highest| *highest < self.below) {
-            whole.priority = highest;
-            whole.core = Some(id);
+        if whole.priority < self.below {
             units.push(whole);
         }
     }
 
-    /// The whole group, wherever its pods are.
+    /// The whole group, wherever its pods are. Unless it has a priority of its own, the highest one of
+    /// its pods protects them all.
     fn whole(
         &mut self,
         cluster: &Cluster,
         (id, gang): (GangId, &Gang),
-        priority: i32,
+        priority: Option<i32>,
     ) -> Option<Unit> {
         if let Some(known) = self.wholes.get(&id) {
             return Some(known.clone());
         }
         let everybody = gang.reference.dialect == Dialect::Kubernetes;
-        let mut first = i64::MAX;
+        let (mut first, mut highest) = (i64::MAX, i32::MIN);
         let pods: Arc<[PlacedId]> = (gang.members())
             .filter(|(_, member)| everybody || member.is_live())
             .filter_map(|(uid, _)| {
                 let pod = cluster.placed_by_uid(uid)?;
-                first = first.min(started(cluster.placed(pod)?));
+                let record = cluster.placed(pod)?;
+                first = first.min(started(record));
+                highest = highest.max(record.priority);
                 Some(pod)
             })
             .collect();
         let unit = Unit {
             pods: Pods::Many(pods),
-            priority,
+            priority: priority.unwrap_or(highest),
             grouped: true,
             started: first,
-            core: None,
+            core: (!everybody).then_some(id),
             surplus: None,
         };
         self.wholes.insert(id, unit.clone());

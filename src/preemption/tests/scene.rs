@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::api;
 use crate::cluster::Cluster;
 use crate::gang::{Gangs, Member, Place};
-use crate::model::{Dialect, DisruptionBudget, GangTopology, GroupRef, PodGroup, labels};
+use crate::model::{
+    Dialect, DisruptionBudget, GangTopology, GroupRef, Membership, PodGroup, labels,
+};
 use crate::plugins::testing::arbitrary::node_name;
 use crate::plugins::testing::naive::World;
 use crate::plugins::testing::peers::arbitrary::in_company;
@@ -283,6 +285,13 @@ impl Scene {
         for one in &self.running {
             let mut pod = one.pod.compiled(&node_name(one.node), 1);
             pod.eviction.started = one.started;
+            pod.membership = one.group.map(|place| Membership {
+                group: Arc::new(self.groups[place].reference(place)),
+                role: None,
+                min: None,
+                topology: GangTopology::default(),
+                ignored: Box::default(),
+            });
             cluster.confirm(&pod);
         }
         cluster
