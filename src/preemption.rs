@@ -167,7 +167,16 @@ pub fn what_it_would_take(
         priority: i32::MAX,
         ..*preemptor
     };
-    match search(cluster, profile, surroundings, &over_everybody, evaluation) {
+    let mut memory = Memory::default();
+    let found = search(
+        cluster,
+        profile,
+        surroundings,
+        &over_everybody,
+        evaluation,
+        &mut memory,
+    );
+    match found {
         Verdict::Hopeless(_) => None,
         Verdict::Candidate(found) => would_need(
             cluster,
