@@ -169,14 +169,15 @@ pub fn what_it_would_take(
         ..*preemptor
     };
     let mut memory = Memory::default();
-    match search(
+    let found = search(
         cluster,
         profile,
         surroundings,
         &over_everybody,
         evaluation,
         &mut memory,
-    ) {
+    );
+    match found {
         Verdict::Hopeless(_) => None,
         Verdict::Candidate(found) => would_need(
             cluster,

@@ -225,7 +225,7 @@ impl Report {
             if self.gangs.is_empty() {
                 ""
             } else {
-                ", gangs included"
+                ", with the gangs that waited"
             }
         );
         text

@@ -44,7 +44,7 @@ impl Eviction {
             namespace, name, ..
         } = &*self.pod;
         let request = |verb| Request::new(verb, pods(), namespace, name);
-        let refused = (!leads).then(|| Err(Fault::Fenced));
+        let refused = (!leads).then_some(Err(Fault::Fenced));
         let refused = refused.or_else(|| refusal(world));
         self.next = match &self.next {
             Next::Mark(_) => {
