@@ -371,6 +371,23 @@ impl Gangs {
         Some(id)
     }
 
+    /// The pod with this uid is on its way out, or is not after all. Answers its group if that is
+    /// news.
+    pub fn set_terminating(&mut self, uid: &str, terminating: bool) -> Option<GangId> {
+        let id = self.of_member(uid)?;
+        let gang = self.get_mut(id)?;
+        let member = gang.members.get_mut(uid)?;
+        if member.terminating == terminating {
+            return None;
+        }
+        let ran = gang.counts.live() > 0;
+        gang.counts.subtract(member);
+        member.terminating = terminating;
+        gang.counts.add(member);
+        gang.settle(ran);
+        Some(id)
+    }
+
     /// The pod with this uid is somewhere else now. Answers its group.
     pub fn relocate(&mut self, uid: &str, place: Place) -> Option<GangId> {
         let id = self.of_member(uid)?;

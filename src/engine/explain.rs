@@ -70,6 +70,13 @@ impl Engine {
         std::mem::take(&mut self.explained.findings)
     }
 
+    /// Whoever was evicted stays, for those who only want to know.
+    pub fn keep_victims(&mut self) {
+        for uid in self.preemptions.take_leaving() {
+            self.gangs.table.set_terminating(&uid, false);
+        }
+    }
+
     /// The node that a waiting pod is nominated to: others leave it the room there.
     pub fn nominated_node(&self, uid: &str) -> Option<&str> {
         self.nominator.node_of(*self.by_uid.get(uid)?)

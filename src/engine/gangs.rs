@@ -214,12 +214,26 @@ impl Engine {
         let uid = &pod.reference.uid;
         match &pod.membership {
             Some(membership) => {
-                let member = Member::new(pod, membership, place);
+                let mut member = Member::new(pod, membership, place);
+                member.terminating |= self.preemptions.is_leaving(uid);
                 if let Some((id, _)) = self.enlist(uid, membership, member, now) {
                     self.gang_changed(id, News::NoHelp, now);
                 }
             }
             None => self.discharge(uid, now),
+        }
+    }
+
+    /// A pod was evicted, or could not be: its gang has one member less from now on, before the watch
+    /// tells so, or as many as before.
+    pub(super) fn member_leaves(&mut self, uid: &str, leaves: bool, now: Time) {
+        let placed = self
+            .cluster
+            .placed_by_uid(uid)
+            .and_then(|id| self.cluster.placed(id));
+        let leaves = leaves || placed.is_some_and(|record| record.terminating);
+        if let Some(id) = self.gangs.table.set_terminating(uid, leaves) {
+            self.gang_changed(id, News::NoHelp, now);
         }
     }
 

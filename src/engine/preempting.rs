@@ -269,7 +269,8 @@ impl Engine {
                 continue;
             };
             let reference = Arc::clone(&record.reference);
-            let (version, eviction) = (record.version, record.eviction);
+            let (version, eviction, peers) = (record.version, record.eviction, record.peers);
+            let terminating = record.terminating;
             let note = format!(
                 "Preempted by {} {} on node {}",
                 beneficiary.kind.as_str(),
@@ -296,7 +297,7 @@ impl Engine {
                 continue;
             }
             waits_for.push(reference.uid.clone());
-            if record.terminating {
+            if terminating {
                 continue;
             }
             let evict = Evict {
@@ -309,6 +310,9 @@ impl Engine {
                 observed_generation: eviction.generation,
             };
             let event = event(note);
+            let labels = &self.cluster.peers().class(peers).spec().labels;
+            self.budgets.spend(&reference, labels);
+            self.member_leaves(&reference.uid, true, now);
             let id = self.effect(Arc::clone(&reference), Action::Evict(evict));
             self.awaited.insert(id, Awaited::Eviction);
             let under_way = UnderWay {
@@ -397,6 +401,8 @@ impl Engine {
             Outcome::Failed(text) => {
                 let victim = &under_way.victim;
                 tracing::warn!(%victim, reason = text, "this pod could not be evicted");
+                self.preemptions.stays(&victim.uid);
+                self.member_leaves(&victim.uid, false, now);
                 // Whoever leaves all the same is waited for before others are asked.
                 let key = under_way.preemptor;
                 if self.preemptions.spare(key, &victim.uid) {

@@ -86,6 +86,11 @@ impl Counts {
         self.binding
     }
 
+    /// Members that are on their way out.
+    pub fn terminating(&self) -> usize {
+        self.terminating
+    }
+
     /// Bound members whose containers have started.
     pub fn running(&self) -> usize {
         self.running

@@ -13,14 +13,19 @@ type Labels = [(Box<str>, Box<str>)];
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
     by_namespace: BTreeMap<Box<str>, Namespace>,
+    /// Evictions that were sent since a budget was heard of last, by namespace and name.
+    spent: BTreeMap<Name, i32>,
     revision: u64,
 }
+
+/// A namespace and a name, or a label and its value.
+type Name = (Box<str>, Box<str>);
 
 /// The budgets of a namespace. Most ask for one value of a label, and are found by it.
 #[derive(Clone, Debug, Default)]
 struct Namespace {
     by_name: BTreeMap<Box<str>, Arc<DisruptionBudget>>,
-    by_label: HashMap<(Box<str>, Box<str>), BTreeSet<Box<str>>>,
+    by_label: HashMap<Name, BTreeSet<Box<str>>>,
     others: BTreeSet<Box<str>>,
 }
 
@@ -63,7 +68,9 @@ impl Budgets {
         let of_namespace = (self.by_namespace.entry(budget.namespace.clone())).or_default();
         let held = of_namespace.by_name.get(&budget.name);
         if held.is_none_or(|held| budget.version == 0 || budget.version >= held.version) {
+            let name = (budget.namespace.clone(), budget.name.clone());
             of_namespace.insert(Arc::new(budget));
+            self.spent.remove(&name);
             self.revision += 1;
         }
     }
@@ -76,6 +83,17 @@ impl Budgets {
                 self.by_namespace.remove(namespace);
             }
             self.revision += 1;
+        }
+    }
+
+    /// A pod is evicted: until a budget that it counts against is heard of again, gangs find so much
+    /// less left of it.
+    pub fn spend(&mut self, pod: &PodRef, labels: &Labels) {
+        let names: Vec<Name> = (self.of(pod, labels).into_iter())
+            .map(|budget| (budget.namespace.clone(), budget.name.clone()))
+            .collect();
+        for name in names {
+            *self.spent.entry(name).or_default() += 1;
         }
     }
 
@@ -111,6 +129,8 @@ impl Budgets {
 #[derive(Clone, Debug)]
 pub(super) struct Allowance<'a> {
     budgets: &'a Budgets,
+    /// Whether what was spent lately counts.
+    strict: bool,
     left: BTreeMap<(&'a str, &'a str), i32>,
 }
 
@@ -118,8 +138,26 @@ impl<'a> Allowance<'a> {
     pub(super) fn new(budgets: &'a Budgets) -> Self {
         Self {
             budgets,
+            strict: false,
             left: BTreeMap::new(),
         }
+    }
+
+    /// The same for gangs, for which budgets are limits: what was spent lately is spent.
+    pub(super) fn strict(budgets: &'a Budgets) -> Self {
+        Self {
+            strict: true,
+            ..Self::new(budgets)
+        }
+    }
+
+    fn allowed(&self, budget: &DisruptionBudget) -> i32 {
+        if !self.strict || self.budgets.spent.is_empty() {
+            return budget.allowed;
+        }
+        let name = (budget.namespace.clone(), budget.name.clone());
+        let spent = self.budgets.spent.get(&name).copied().unwrap_or(0);
+        budget.allowed.saturating_sub(spent)
     }
 
     /// Whether there is no budget at all.
@@ -155,7 +193,8 @@ impl<'a> Allowance<'a> {
     ) -> Option<&'a Arc<DisruptionBudget>> {
         for budget in self.budgets.of(pod, labels) {
             let key = (&*budget.namespace, &*budget.name);
-            let left = self.left.entry(key).or_insert(budget.allowed);
+            let allowed = self.allowed(budget);
+            let left = self.left.entry(key).or_insert(allowed);
             *left = left.saturating_sub(1);
             if *left < 0 {
                 return Some(budget);

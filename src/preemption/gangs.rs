@@ -196,7 +196,7 @@ impl Search<'_, '_> {
         let mut scene = Scene {
             finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
             taken: Taken::default(),
-            allowance: Allowance::new(budgets),
+            allowance: Allowance::strict(budgets),
             prices: (0..self.classes.len()).map(|_| Prices::default()).collect(),
             limits,
         };
@@ -401,7 +401,7 @@ impl Search<'_, '_> {
         let mut scene = Scene {
             finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
             taken: Taken::default(),
-            allowance: Allowance::new(self.surroundings.budgets),
+            allowance: Allowance::strict(self.surroundings.budgets),
             prices: Vec::new(),
             limits,
         };
@@ -466,7 +466,7 @@ impl Search<'_, '_> {
             return None;
         }
         chosen.sort_by(|a, b| a.unit.by_importance(&b.unit));
-        let mut allowance = Allowance::new(budgets);
+        let mut allowance = Allowance::strict(budgets);
         let mut victims = Vec::new();
         let mut violations = 0;
         for one in &chosen {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cluster::{Cluster, NodeId, PlacedId, PlacedRecord};
-use crate::gang::{Gang, GangId, Gangs};
+use crate::gang::{Gang, GangId, Gangs, Member};
 use crate::model::Dialect;
 
 /// Pods that are evicted together or not at all.
@@ -221,7 +221,11 @@ impl<'a> Finder<'a> {
         let mut spare = counts.live().saturating_sub(min + taken.of(id));
         if runs && spare == 0 {
             // No member can go by itself, but those that are going already.
-            let going = |(_, record): &(PlacedId, &PlacedRecord)| record.terminating;
+            let stays = |uid: &str| gang.member(uid).is_some_and(Member::is_live);
+            let some_go = counts.terminating() > 0;
+            let going = |(_, record): &(PlacedId, &PlacedRecord)| {
+                record.terminating || some_go && !stays(&record.reference.uid)
+            };
             let (gone, live): (Vec<_>, Vec<_>) = records().partition(going);
             let lower = gone
                 .into_iter()

@@ -293,7 +293,8 @@ impl Simulation {
         }
     }
 
-    fn report(self, node_names: &[Box<str>]) -> Report {
+    fn report(mut self, node_names: &[Box<str>]) -> Report {
+        self.engine.keep_victims();
         let cluster = self.engine.cluster();
         let nodes = (node_names.iter())
             .map(|name| node_use(cluster, name))

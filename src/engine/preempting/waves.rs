@@ -66,6 +66,8 @@ pub(in crate::engine) struct Preemptions {
     /// When who may evict again.
     due: BTreeSet<(Time, PodKey)>,
     under_way: FxHashMap<EffectId, UnderWay>,
+    /// Pods, by uid, that were evicted, whether the watch has told so or not.
+    leaving: FxHashSet<Box<str>>,
     /// What the API server has not answered all of yet.
     executions: FxHashMap<PodKey, Execution>,
 }
@@ -145,8 +147,24 @@ impl Preemptions {
         }
     }
 
+    /// Whether the pod was evicted.
+    pub(in crate::engine) fn is_leaving(&self, uid: &str) -> bool {
+        self.leaving.contains(uid)
+    }
+
+    /// The pods that were evicted, which are forgotten.
+    pub(in crate::engine) fn take_leaving(&mut self) -> FxHashSet<Box<str>> {
+        std::mem::take(&mut self.leaving)
+    }
+
+    /// The pod stays after all.
+    pub(super) fn stays(&mut self, uid: &str) {
+        self.leaving.remove(uid);
+    }
+
     /// A pod is gone. Answers whose victim it was, and whether it was the last one.
     pub(super) fn gone(&mut self, uid: &str) -> Vec<(PodKey, bool)> {
+        self.leaving.remove(uid);
         let waiting = self.by_victim.remove(uid).unwrap_or_default();
         let mut preemptors = Vec::with_capacity(waiting.len());
         for key in waiting {
@@ -182,6 +200,7 @@ impl Preemptions {
 
     pub(super) fn sent(&mut self, id: EffectId, under_way: UnderWay, execution: Execution) {
         let key = under_way.preemptor;
+        self.leaving.insert(under_way.victim.uid.clone());
         self.under_way.insert(id, under_way);
         let held = self.executions.entry(key).or_insert(execution);
         held.unanswered += 1;

@@ -53,7 +53,7 @@ pub(super) fn reprieve(
         skipped.intersect(before.get(kind).copied().unwrap_or_default());
     }
     chosen.sort_by(|a, b| a.unit.by_importance(&b.unit));
-    let mut allowance = Allowance::new(budgets);
+    let mut allowance = Allowance::strict(budgets);
     let (protected, rest): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|one| {
         let charged = |record: &crate::cluster::PlacedRecord| {
             let labels = &cluster.peers().class(record.peers).spec().labels;

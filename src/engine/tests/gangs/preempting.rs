@@ -263,3 +263,42 @@ fn the_rack_that_costs_least_is_cleared() {
     assert_eq!(scene.bound("high"), 3);
     scene.engine.audit();
 }
+
+#[test]
+fn two_preemptors_do_not_take_the_same_spare_member() {
+    let mut scene = Scene::new(3, 1);
+    gang(&mut scene, "low", (2, 3), 0);
+    assert_eq!(scene.bound("low"), 3);
+    // Both are decided before the watch has told of the first eviction.
+    for (name, priority) in [("first", 10), ("second", 5)] {
+        scene.pod_with("", name, 1, json!({}), json!({"priority": priority}));
+    }
+    scene.settle();
+    let gone = victims(&mut scene).len();
+    assert!(gone == 1 || gone == 3, "{gone} of 3 where 2 must run");
+    scene.engine.audit();
+}
+
+#[test]
+fn two_gangs_do_not_spend_a_budget_twice() {
+    let mut scene = Scene::new(1, 4);
+    for number in 0..4 {
+        let meta = json!({"labels": {"app": "web"}});
+        scene.pod_with("", &format!("web-{number}"), 1, meta, json!({}));
+    }
+    scene.settle();
+    budget(&mut scene, "x", "web", 2);
+    for name in ["a", "b"] {
+        scene.group(name, 2);
+        for number in 0..2 {
+            let spec = json!({"priority": 100});
+            scene.pod_with(name, &format!("{name}-{number}"), 1, json!({}), spec);
+        }
+    }
+    scene.settle();
+    assert_eq!(scene.evicted.len(), 2);
+    budget(&mut scene, "x", "web", 0);
+    assert_eq!(victims(&mut scene).len(), 2);
+    assert_eq!(scene.bound("a") + scene.bound("b"), 2);
+    scene.engine.audit();
+}
