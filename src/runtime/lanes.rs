@@ -76,11 +76,12 @@ pub(super) struct EventOrder {
     pub(super) event: ObjectEvent,
 }
 
-/// Binds that were handed over and are not answered yet, and how many may be in flight: shared
-/// between the engine's thread, the bind lane, and the lanes that give way to it.
+/// Binds and evictions that were handed over and are not answered yet, and how many binds may be in
+/// flight: shared between the engine's thread, these lanes, and those that give way to them.
 #[derive(Debug)]
 pub(super) struct BindLoad {
     pending: AtomicUsize,
+    evicting: AtomicUsize,
     window: AtomicUsize,
     answered: tokio::sync::Notify,
     start: Instant,
@@ -92,6 +93,7 @@ impl BindLoad {
     pub(super) fn new() -> Self {
         Self {
             pending: AtomicUsize::new(0),
+            evicting: AtomicUsize::new(0),
             window: AtomicUsize::new(0),
             answered: tokio::sync::Notify::new(),
             start: Instant::now(),
@@ -114,6 +116,20 @@ impl BindLoad {
         self.pending.load(Ordering::Acquire)
     }
 
+    fn eviction_ordered(&self) {
+        self.evicting.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn eviction_done(&self) {
+        if self.evicting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.answered.notify_waiters();
+        }
+    }
+
+    fn busy(&self) -> bool {
+        self.pending() > 0 || self.evicting.load(Ordering::Acquire) > 0
+    }
+
     fn set_window(&self, window: usize) {
         self.window.store(window, Ordering::Release);
     }
@@ -125,10 +141,18 @@ impl BindLoad {
         }
     }
 
-    /// Waits until no bind is pending, but not beyond `limit`: lower lanes give way, and yet are not
-    /// starved. The limit is a point in time because the wait is begun again whenever the lane has
-    /// something else to do.
+    /// Waits until no bind and no eviction is pending, but not beyond `limit`: lower lanes give way,
+    /// and yet are not starved. The limit is a point in time because the wait is begun again whenever
+    /// the lane has something else to do.
     pub(super) async fn give_way(&self, limit: Instant) {
+        let idle = self.answered.notified();
+        if self.busy() {
+            let _ = tokio::time::timeout_at(limit, idle).await;
+        }
+    }
+
+    /// The same until no bind is pending.
+    pub(super) async fn give_way_to_binds(&self, limit: Instant) {
         let idle = self.answered.notified();
         if self.pending() > 0 {
             let _ = tokio::time::timeout_at(limit, idle).await;
@@ -141,7 +165,7 @@ impl BindLoad {
         loop {
             let moved = self.start + Duration::from_nanos(self.moved.load(Ordering::Acquire));
             let now = Instant::now();
-            if now >= limit || (self.pending() == 0 && now >= moved + calm) {
+            if now >= limit || (!self.busy() && now >= moved + calm) {
                 return;
             }
             // While a bind is pending the time of its answer is not known: look again then.
@@ -178,6 +202,7 @@ impl Lanes {
                 let _ = self.binds.send(BindOrder { id, pod, node });
             }
             (About::Pod(pod), Action::Evict(evict)) => {
+                self.load.eviction_ordered();
                 let _ = self.evictions.send(EvictOrder { id, pod, evict });
             }
             (About::Pod(pod), Action::PatchStatus(patch)) => {

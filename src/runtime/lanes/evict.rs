@@ -21,8 +21,9 @@ use crate::telemetry::metrics::{Lane, LaneMetrics, Metrics};
 
 /// Evictions in flight.
 const IN_FLIGHT: usize = 16;
-/// How long an eviction gives way to binds. Somebody waits for the room of each, so that it is
-/// shorter than with statuses.
+/// So many of them go at once, whatever is bound meanwhile: somebody waits for the room of each.
+const AT_ONCE: usize = 8;
+/// How long any other gives way to binds.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Evicts pods, several at a time and in order; none is ever dropped.
@@ -54,9 +55,10 @@ impl EvictLane {
             tokio::select! {
                 biased;
                 Some((id, outcome)) = in_flight.next(), if !in_flight.is_empty() => {
+                    self.load.eviction_done();
                     self.mailbox.outcome(id, outcome);
                 }
-                () = self.load.give_way(limit), if first.is_some() => {
+                () = self.load.give_way_to_binds(limit), if first.is_some() => {
                     in_flight.extend(first.take().map(|(order, _)| sender.evict(order)));
                 }
                 order = self.orders.recv(),
@@ -64,7 +66,12 @@ impl EvictLane {
                 {
                     match order {
                         Some(order) => {
-                            first = Some((order, tokio::time::Instant::now() + PATIENCE));
+                            let patience = if in_flight.len() < AT_ONCE {
+                                Duration::ZERO
+                            } else {
+                                PATIENCE
+                            };
+                            first = Some((order, tokio::time::Instant::now() + patience));
                         }
                         None => open = false,
                     }
