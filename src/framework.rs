@@ -21,7 +21,7 @@ pub use plugin::{
 };
 pub use profile::{
     ExtensionPoint, GangPolicy, PluginIndex, PluginSet, PostFilter, PreFilterRejection,
-    PreemptionPolicy, Profile,
+    PreemptionPolicy, Profile, left_beside,
 };
 pub use topics::Topic;
 

@@ -7,6 +7,7 @@ mod budgets;
 mod choice;
 mod dry_run;
 mod gangs;
+mod known;
 mod memory;
 mod units;
 
@@ -88,22 +89,6 @@ pub struct Candidate {
     pub victims: Vec<PlacedId>,
     /// How many of them a budget protects.
     pub violations: usize,
-}
-
-/// Whether the node that the pod is nominated to is still being cleared for it. Source:
-/// `PodEligibleToPreemptOthers`.
-pub fn is_being_cleared(
-    cluster: &Cluster,
-    gangs: &Gangs,
-    evaluation: &Evaluation,
-    node: NodeId,
-    priority: i32,
-) -> bool {
-    // If the node is out of the question by now another one may be cleared.
-    if !evaluation.rejected().contains(node) || evaluation.is_unresolvable(node) {
-        return false;
-    }
-    has_leaving_victims(cluster, gangs, node, priority)
 }
 
 /// Whether a pod of a lower priority is leaving the node because it was evicted for another one.

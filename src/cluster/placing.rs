@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use super::speculation::Undo;
 use super::{Cluster, NodeId, PeerId, PlacedId, PlacedRecord};
-use crate::model::{CompiledPod, Eviction, PlacedPod, PodRef};
+use crate::model::{CompiledPod, Eviction, Labels, PlacedPod, PodRef};
 
 impl Cluster {
+    /// The labels of the pods of this class.
+    pub fn labels_of(&self, peers: PeerId) -> &Labels {
+        &self.peers.class(peers).spec().labels
+    }
+
     /// Counts a pod that the API server shows as bound, in place of what was known of it.
     /// Answers the record that was replaced.
     pub fn confirm(&mut self, pod: &CompiledPod) -> Option<PlacedRecord> {

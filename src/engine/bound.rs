@@ -80,7 +80,7 @@ impl Engine {
     }
 
     pub(super) fn labels(&self, peers: PeerId) -> &Labels {
-        &self.cluster.peers().class(peers).spec().labels
+        self.cluster.labels_of(peers)
     }
 
     pub(super) fn pod_gone(&mut self, uid: &str, now: Time) {

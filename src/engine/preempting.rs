@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use super::{
     Action, Awaited, EffectId, Engine, EventKind, Evict, Finding, Nomination, ObjectEvent, Outcome,
-    StatusPatch,
 };
 use crate::cluster::PlacedId;
-use crate::framework::{Evaluation, Incoming, PostFilter};
+use crate::framework::{Evaluation, EventKind as ClusterEventKind, Incoming, PostFilter};
 use crate::model::{PodGroup, PodRef, Time};
 use crate::preemption::{self, Candidate, Preemptor, Surroundings, Verdict};
 use crate::queue::{Cause, PodKey};
@@ -20,6 +19,9 @@ pub(super) use hopeless::Hopeless;
 use hopeless::Question;
 use waves::Execution;
 pub(super) use waves::{Denied, Preemptions};
+
+/// What a preemptor has waited for.
+const VICTIM_GONE: Cause = Cause::Event(ClusterEventKind::AssignedPodDelete);
 
 /// What PostFilter has to say.
 #[derive(Clone, Debug, Default)]
@@ -118,17 +120,13 @@ impl Engine {
             (self.nominator.node_of(key)).and_then(|node| self.cluster.node_id(node));
         if let Some(node) = nominated_node {
             let rejected = evaluation.rejected().contains(node);
-            let waits =
-                self.preemptions.waits(key) && rejected && !evaluation.is_unresolvable(node);
             let gangs = &self.gangs.table;
-            if waits
-                || preemption::is_being_cleared(
-                    &self.cluster,
-                    gangs,
-                    evaluation,
-                    node,
-                    pod.priority,
-                )
+            // If the node is out of the question by now another one may be cleared. Source:
+            // `PodEligibleToPreemptOthers`.
+            if rejected
+                && !evaluation.is_unresolvable(node)
+                && (self.preemptions.waits(key)
+                    || preemption::has_leaving_victims(&self.cluster, gangs, node, pod.priority))
             {
                 return ineligible(preemption::ONGOING);
             }
@@ -310,7 +308,7 @@ impl Engine {
                 observed_generation: eviction.generation,
             };
             let event = event(note);
-            let labels = &self.cluster.peers().class(peers).spec().labels;
+            let labels = self.cluster.labels_of(peers);
             self.budgets.spend(&reference, labels);
             self.member_leaves(&reference.uid, true, now);
             let id = self.effect(Arc::clone(&reference), Action::Evict(evict));
@@ -335,11 +333,7 @@ impl Engine {
             self.preempt_waiting(held, now);
         }
         if nothing_to_wait_for {
-            self.queue.wake_now(
-                key,
-                Cause::Event(crate::framework::EventKind::AssignedPodDelete),
-                now,
-            );
+            self.queue.wake_now(key, VICTIM_GONE, now);
         }
     }
 
@@ -358,27 +352,15 @@ impl Engine {
             .filter(lower)
             .collect();
         for key in ended {
-            self.nominator.remove(key);
             self.end_wave(key);
-            if let Some(pod) = self.pods.get(&key) {
-                let reference = Arc::clone(&pod.reference);
-                let patch = StatusPatch {
-                    condition: None,
-                    nomination: Nomination::Clear,
-                };
-                let id = self.effect(reference, Action::PatchStatus(patch));
-                self.awaited.insert(id, Awaited::Status(key));
-            }
+            self.clear_nomination(key);
             let unit = self
                 .queue
                 .get(key)
                 .and_then(|queued| queued.gang)
                 .unwrap_or(key);
-            self.queue.wake_now(
-                unit,
-                Cause::Event(crate::framework::EventKind::TargetPodUpdate),
-                now,
-            );
+            self.queue
+                .wake_now(unit, Cause::Event(ClusterEventKind::TargetPodUpdate), now);
         }
     }
 
@@ -407,8 +389,7 @@ impl Engine {
                 let key = under_way.preemptor;
                 if self.preemptions.spare(key, &victim.uid) {
                     self.end_wave(key);
-                    let cause = Cause::Event(crate::framework::EventKind::AssignedPodDelete);
-                    self.queue.wake_one(key, cause, now);
+                    self.queue.wake_one(key, VICTIM_GONE, now);
                 }
             }
         }
@@ -417,13 +398,12 @@ impl Engine {
     /// A pod is gone. Whoever has waited for the last of its victims comes back at once; a pod that
     /// waits for others of them is tried as after any event, and a gang waits on.
     pub(super) fn victim_gone(&mut self, uid: &str, now: Time) {
-        let cause = Cause::Event(crate::framework::EventKind::AssignedPodDelete);
         for (key, last) in self.preemptions.gone(uid) {
             if last {
                 self.queue.hold(key, false);
-                self.queue.wake_now(key, cause, now);
+                self.queue.wake_now(key, VICTIM_GONE, now);
             } else if self.pods.contains_key(&key) {
-                self.queue.wake_one(key, cause, now);
+                self.queue.wake_one(key, VICTIM_GONE, now);
             }
         }
     }

@@ -26,6 +26,20 @@ impl Engine {
         self.effect(reference, Action::Emit(event));
     }
 
+    /// The pod is not nominated any more, and is told so.
+    pub(super) fn clear_nomination(&mut self, key: PodKey) {
+        self.nominator.remove(key);
+        if let Some(pod) = self.pods.get(&key) {
+            let reference = Arc::clone(&pod.reference);
+            let patch = StatusPatch {
+                condition: None,
+                nomination: Nomination::Clear,
+            };
+            let id = self.effect(reference, Action::PatchStatus(patch));
+            self.awaited.insert(id, Awaited::Status(key));
+        }
+    }
+
     /// Writes the pod's condition unless it says so already and its nomination stays. Answers whether
     /// it was news.
     pub(super) fn patch_condition(

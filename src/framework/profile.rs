@@ -2,6 +2,8 @@
 
 mod room;
 
+pub use room::left_beside;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;

@@ -175,7 +175,7 @@ impl<'a> Allowance<'a> {
         let mut after = self.clone();
         let mut records = unit.pods().iter().filter_map(|pod| cluster.placed(*pod));
         let bears = records.all(|record| {
-            let labels = &cluster.peers().class(record.peers).spec().labels;
+            let labels = cluster.labels_of(record.peers);
             after.charge(&record.reference, labels).is_none()
         });
         if bears {

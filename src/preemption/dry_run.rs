@@ -7,7 +7,7 @@ use super::Preemptor;
 use super::budgets::Allowance;
 use super::units::Unit;
 use crate::cluster::{Cluster, Keep, NodeId, PlacedRecord, ResourceId};
-use crate::framework::{Diagnosis, PluginSet, Profile, Reason};
+use crate::framework::{Diagnosis, PluginSet, Profile, Reason, left_beside};
 use crate::gang::GangId;
 
 /// What may go from a node, the most important first, and what of it is to be put back first.
@@ -31,7 +31,7 @@ impl Stock {
         };
         for (unit, violations) in self.units.iter().zip(&mut self.violations) {
             for record in unit.pods().iter().filter_map(|pod| cluster.placed(*pod)) {
-                let labels = &cluster.peers().class(record.peers).spec().labels;
+                let labels = cluster.labels_of(record.peers);
                 *violations += usize::from(allowance.charge(&record.reference, labels).is_some());
             }
         }
@@ -166,7 +166,9 @@ impl Room {
         node: NodeId,
         stock: &Stock,
     ) -> Result<Vec<usize>, Vec<Reason>> {
-        self.measure(cluster, preemptor, node);
+        let nominated = preemptor.nominated.on(node);
+        self.left.clear();
+        (self.left).extend(left_beside(cluster, &self.asked, node, nominated));
         let width = self.left.len();
         self.held.clear();
         for unit in &stock.units {
@@ -207,24 +209,6 @@ impl Room {
         }
         victims.sort_unstable();
         Ok(victims)
-    }
-
-    /// What would be left on the node if the pod were there, and those that it yields to.
-    fn measure(&mut self, cluster: &Cluster, preemptor: &Preemptor<'_>, node: NodeId) {
-        let index = node.index();
-        let at = |column: &[i64]| column.get(index).copied().map_or(0, i128::from);
-        let nominated = preemptor.nominated.on(node);
-        self.left.clear();
-        let pods = at(cluster.allowed_pods()) - at(cluster.pod_counts());
-        self.left.push(pods - 1 - nominated.len() as i128);
-        let table = cluster.resources();
-        for (resource, amount) in &self.asked {
-            let mut left = at(table.free(*resource)) - i128::from(*amount);
-            for other in nominated {
-                left -= i128::from(other.placed.held.get(table.name(*resource)));
-            }
-            self.left.push(left);
-        }
     }
 
     fn lacking(&self, cluster: &Cluster) -> Vec<Reason> {

@@ -332,7 +332,7 @@ impl Search<'_, '_> {
                 continue;
             };
             scene.taken.take(self.surroundings.gangs, record);
-            let labels = &cluster.peers().class(record.peers).spec().labels;
+            let labels = cluster.labels_of(record.peers);
             if scene.allowance.counts(&record.reference, labels) {
                 scene.allowance.charge(&record.reference, labels);
                 for prices in &mut scene.prices {
@@ -471,7 +471,7 @@ impl Search<'_, '_> {
         let mut violations = 0;
         for one in &chosen {
             for record in &one.records {
-                let labels = &cluster.peers().class(record.peers).spec().labels;
+                let labels = cluster.labels_of(record.peers);
                 violations += usize::from(allowance.charge(&record.reference, labels).is_some());
             }
             for pod in one.unit.pods() {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::choice::Cost;
-use crate::cluster::{Cluster, LogPosition, NodeId};
+use super::known::Known;
+use crate::cluster::Cluster;
 use crate::model::PodShape;
 
 /// For how many kinds of preemptors it is remembered.
@@ -26,19 +27,17 @@ pub(super) struct Kind<'a> {
 
 /// What clearing nodes costs for one kind of preemptor.
 #[derive(Debug)]
-pub(super) struct Costs {
+struct Costs {
     profile: Arc<str>,
     shape: PodShape,
     priority: i32,
     budgets: u64,
-    position: Option<LogPosition>,
-    /// By node index: None for unknown, Some(None) where clearing does not help.
-    known: Vec<Option<Option<Cost>>>,
+    known: Known<Cost>,
 }
 
 impl Memory {
     /// What is remembered for this kind, up to date with the cluster.
-    pub(super) fn of(&mut self, kind: Kind<'_>, cluster: &Cluster) -> &mut Costs {
+    pub(super) fn of(&mut self, kind: Kind<'_>, cluster: &Cluster) -> &mut Known<Cost> {
         let known = self.0.iter().position(|costs| costs.is_of(kind));
         let mut costs = match known {
             Some(place) => self.0.remove(place),
@@ -51,15 +50,14 @@ impl Memory {
                     shape: kind.shape.clone(),
                     priority: kind.priority,
                     budgets: kind.budgets,
-                    position: None,
-                    known: Vec::new(),
+                    known: Known::default(),
                 }
             }
         };
         costs.refresh(kind, cluster);
         self.0.push(costs);
         let newest = self.0.len() - 1;
-        &mut self.0[newest]
+        &mut self.0[newest].known
     }
 }
 
@@ -69,29 +67,10 @@ impl Costs {
     }
 
     fn refresh(&mut self, kind: Kind<'_>, cluster: &Cluster) {
-        let changed = self
-            .position
-            .and_then(|position| cluster.changes().since(position));
-        match changed {
-            Some(changed) if self.budgets == kind.budgets => {
-                for &node in changed {
-                    self.set(node, None);
-                }
-            }
-            _ => self.known.clear(),
+        if self.budgets != kind.budgets {
+            self.known.forget_all();
         }
-        self.known.resize(cluster.node_slots(), None);
+        self.known.refresh(cluster);
         self.budgets = kind.budgets;
-        self.position = Some(cluster.changes().position());
-    }
-
-    pub(super) fn get(&self, node: NodeId) -> Option<Option<Cost>> {
-        self.known.get(node.index()).copied().flatten()
-    }
-
-    pub(super) fn set(&mut self, node: NodeId, cost: Option<Option<Cost>>) {
-        if let Some(known) = self.known.get_mut(node.index()) {
-            *known = cost;
-        }
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn charge(
     let Some(record) = placed.and_then(|placed| cluster.placed(placed)) else {
         return Vec::new();
     };
-    let labels = &cluster.peers().class(record.peers).spec().labels;
+    let labels = cluster.labels_of(record.peers);
     let mut charged = Vec::new();
     for budget in budgets {
         if DisruptionBudget::compile(budget).counts(pod, labels) {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::engine::preempting::Beneficiary;
-use crate::engine::{Action, Awaited, Engine, Nomination, StatusPatch};
+use crate::engine::waiting::Waiting;
+use crate::engine::{Engine, Nomination};
 use crate::framework::PostFilter;
 use crate::gang::GangId;
 use crate::model::Time;
@@ -179,19 +180,9 @@ impl Engine {
         if self.nominator.node_of(key).is_none() {
             return;
         }
-        self.nominator.remove(key);
-        let Some(pod) = self.pods.get(&key) else {
-            return;
-        };
-        let ended = pod.clone().nomination();
-        let reference = Arc::clone(&pod.reference);
-        let patch = StatusPatch {
-            condition: None,
-            nomination: Nomination::Clear,
-        };
-        let effect = self.effect(reference, Action::PatchStatus(patch));
-        self.awaited.insert(effect, Awaited::Status(key));
-        if let Some(ended) = ended {
+        self.clear_nomination(key);
+        let pod = self.pods.get(&key).cloned();
+        if let Some(ended) = pod.and_then(Waiting::nomination) {
             self.nomination_ended(&ended, now);
         }
     }

@@ -3,31 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Evaluation, Narrowed};
-use crate::cluster::{Cluster, NodeId, NodeSet, ResourceId};
-use crate::framework::{Diagnosis, Incoming, Nominated, Nominations, Obstacle, Profile};
-
-/// Which of the amounts are lacking on a node that these pods are nominated to, and whether the pod
-/// would be one too many.
-fn lacking(
-    cluster: &Cluster,
-    asked: &[(ResourceId, i64)],
-    node: NodeId,
-    nominated: &[Nominated<'_>],
-) -> Vec<bool> {
-    let at = |column: &[i64]| column.get(node.index()).copied().map_or(0, i128::from);
-    let pods = at(cluster.pod_counts()) + nominated.len() as i128;
-    let table = cluster.resources();
-    let amounts = asked.iter().map(|(resource, amount)| {
-        let name = table.name(*resource);
-        let held = nominated
-            .iter()
-            .map(|other| i128::from(other.placed.held.get(name)));
-        at(table.free(*resource)) - held.sum::<i128>() < i128::from(*amount)
-    });
-    std::iter::once(pods >= at(cluster.allowed_pods()))
-        .chain(amounts)
-        .collect()
-}
+use crate::cluster::{Cluster, NodeId, NodeSet};
+use crate::framework::{Diagnosis, Incoming, Nominations, Obstacle, Profile, left_beside};
 
 impl Evaluation {
     /// Takes out the nodes that the pod would not fit if the pods were there that are nominated to
@@ -63,8 +40,9 @@ impl Evaluation {
         for node in rejected {
             // Mostly the same is lacking with them as without them, and then the same is said.
             let same = |asked: &Vec<_>| {
-                let with = lacking(cluster, asked, node, nominated.on(node));
-                with == lacking(cluster, asked, node, &[])
+                let beside =
+                    |others| left_beside(cluster, asked, node, others).map(|left| left < 0);
+                beside(nominated.on(node)).eq(beside(&[]))
             };
             if !asked.as_ref().is_some_and(same) {
                 self.yield_on(profile, pod, cluster, node, nominated);

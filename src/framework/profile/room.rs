@@ -1,9 +1,30 @@
 //! How much room pods need, and what is in their way.
 
 use super::{PluginSet, Profile};
-use crate::cluster::{Cluster, NodeSet, ResourceId};
-use crate::framework::Obstacle;
+use crate::cluster::{Cluster, NodeId, NodeSet, ResourceId};
+use crate::framework::{Nominated, Obstacle};
 use crate::model::PodShape;
+
+/// What would be left on a node if a pod that asks for so much were there, and those that are nominated
+/// to it: first of the number of pods, then of each amount. Less than zero is what is lacking.
+pub fn left_beside<'a>(
+    cluster: &'a Cluster,
+    asked: &'a [(ResourceId, i64)],
+    node: NodeId,
+    nominated: &'a [Nominated<'_>],
+) -> impl Iterator<Item = i128> + 'a {
+    let at = move |column: &[i64]| column.get(node.index()).copied().map_or(0, i128::from);
+    let pods = at(cluster.allowed_pods()) - at(cluster.pod_counts());
+    let table = cluster.resources();
+    let amounts = asked.iter().map(move |(resource, amount)| {
+        let name = table.name(*resource);
+        let held = nominated
+            .iter()
+            .map(|other| i128::from(other.placed.held.get(name)));
+        at(table.free(*resource)) - i128::from(*amount) - held.sum::<i128>()
+    });
+    std::iter::once(pods - 1 - nominated.len() as i128).chain(amounts)
+}
 
 impl Profile {
     /// What of the pods on a node keeps this pod off it, as far as these filters tell that are not

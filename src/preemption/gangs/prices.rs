@@ -2,11 +2,12 @@
 
 use super::cost::GangCost;
 use super::scene::Scene;
-use crate::cluster::{Cluster, LogPosition, NodeId, NodeSet, ResourceId};
+use crate::cluster::{Cluster, NodeId, NodeSet, ResourceId};
 use crate::framework::{PluginSet, Profile};
 use crate::gang::Gangs;
 use crate::preemption::Preemptor;
 use crate::preemption::dry_run::{Room, Stock, dry_run};
+use crate::preemption::known::Known;
 use crate::preemption::units::{Unit, priority_of, started};
 
 /// Of how many nodes the price is found out by trying each, before the cheapest is taken.
@@ -14,41 +15,17 @@ const ENOUGH: usize = 500;
 
 /// The prices of nodes for one class.
 #[derive(Debug, Default)]
-pub(super) struct Prices {
-    position: Option<LogPosition>,
-    /// By node index: None for unknown, Some(None) for no price at which it would do.
-    known: Vec<Option<Option<GangCost>>>,
-}
+pub(super) struct Prices(Known<GangCost>);
 
 impl Prices {
     /// The price of a node may be another one.
     pub(super) fn forget(&mut self, node: NodeId) {
-        if let Some(known) = self.known.get_mut(node.index()) {
-            *known = None;
-        }
+        self.0.set(node, None);
     }
 
     /// All prices may be others.
     pub(super) fn forget_all(&mut self) {
-        self.position = None;
-    }
-
-    fn refresh(&mut self, cluster: &Cluster) {
-        let changed = self
-            .position
-            .and_then(|position| cluster.changes().since(position));
-        match changed {
-            Some(changed) => {
-                for &node in changed {
-                    if let Some(known) = self.known.get_mut(node.index()) {
-                        *known = None;
-                    }
-                }
-            }
-            None => self.known.clear(),
-        }
-        self.known.resize(cluster.node_slots(), None);
-        self.position = Some(cluster.changes().position());
+        self.0.forget_all();
     }
 
     /// The cheapest of the nodes, and what has to go from it. `asked`: the room that is lacking, if
@@ -69,10 +46,10 @@ impl Prices {
             // What pods ask of each other differs from member to member.
             self.forget_all();
         }
-        self.refresh(cluster);
+        self.0.refresh(cluster);
         let mut priced = 0;
         for node in nodes.iter() {
-            if self.known.get(node.index()).is_none_or(Option::is_some) {
+            if self.0.get(node).is_some() {
                 continue;
             }
             if by_trying && priced >= ENOUGH {
@@ -88,16 +65,11 @@ impl Prices {
             };
             let price = victims.and_then(|victims| price(cluster, &stock, &victims));
             priced += usize::from(price.is_some());
-            if let Some(known) = self.known.get_mut(node.index()) {
-                *known = Some(price);
-            }
+            self.0.set(node, Some(price));
         }
         // What does not look at pods has not been asked yet, so that the best node may be none.
         loop {
-            let of = |node: NodeId| {
-                let price = self.known.get(node.index()).copied().flatten().flatten();
-                price.map(|price| (price, node))
-            };
+            let of = |node: NodeId| Some((self.0.get(node)??, node));
             let (_, node) = nodes.iter().filter_map(of).min()?;
             scene.stock(cluster, node, &mut stock);
             if let Ok(victims) = dry_run(cluster, profile, preemptor, (node, skipped, far), &stock)
@@ -105,9 +77,7 @@ impl Prices {
                 let units = stock.chosen(&victims).cloned().collect();
                 return Some((node, units));
             }
-            if let Some(known) = self.known.get_mut(node.index()) {
-                *known = Some(None);
-            }
+            self.0.set(node, Some(None));
         }
     }
 }
@@ -145,12 +115,7 @@ pub(super) fn room_without(
         .map(|(resource, _)| at(cluster.resources().free(*resource)))
         .collect();
     for record in (cluster.pods_on(node).iter()).filter_map(|pod| cluster.placed(*pod)) {
-        let priority = if gangs.is_empty() {
-            record.priority
-        } else {
-            priority_of(gangs, record)
-        };
-        if priority < below {
+        if priority_of(gangs, record) < below {
             pods += 1;
             for (free, (resource, _)) in free.iter_mut().zip(asked) {
                 *free += i128::from(record.holds(*resource));

@@ -56,7 +56,7 @@ pub(super) fn reprieve(
     let mut allowance = Allowance::strict(budgets);
     let (protected, rest): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|one| {
         let charged = |record: &crate::cluster::PlacedRecord| {
-            let labels = &cluster.peers().class(record.peers).spec().labels;
+            let labels = cluster.labels_of(record.peers);
             allowance.charge(&record.reference, labels).is_some()
         };
         one.records

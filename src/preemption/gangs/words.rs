@@ -35,7 +35,7 @@ impl Search<'_, '_> {
         let budgets = self.surroundings.budgets;
         let mut asked: BTreeMap<(&str, &str), (i32, i32)> = BTreeMap::new();
         for record in found.victims.iter().filter_map(|pod| cluster.placed(*pod)) {
-            let labels = &cluster.peers().class(record.peers).spec().labels;
+            let labels = cluster.labels_of(record.peers);
             for budget in budgets.of(&record.reference, labels) {
                 let key = (&*budget.namespace, &*budget.name);
                 asked.entry(key).or_insert((budget.allowed.max(0), 0)).1 += 1;
