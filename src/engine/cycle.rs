@@ -82,19 +82,19 @@ impl Engine {
             return Ok(None);
         };
         let state = &profiles[profile];
-        let nominated = nominator.before(|other| other == key, pod.priority, pods, cluster);
         // The room that preemption made for this pod is on its nominated node, so that this one is
         // taken if it fits, without comparing it to others.
-        let own = (nominator.node_of(key)).and_then(|node| cluster.node_id(node));
-        if let Some(node) = own
-            && (state.profile).fits_own_nomination(incoming, cluster, node, &nominated)
+        let own = nominator.before_on_own(key, pod.priority, pods, cluster);
+        if let Some((node, nominated)) = &own
+            && (state.profile).fits_own_nomination(incoming, cluster, *node, nominated)
         {
             return Ok(Some(Choice {
-                node,
+                node: *node,
                 total: 0,
                 feasible: 1,
             }));
         }
+        let nominated = nominator.before(|other| other == key, pod.priority, pods, cluster);
         let begin = stopwatch();
         evaluation.filter(&state.profile, incoming, cluster);
         if let Some(error) = evaluation.error() {
@@ -115,7 +115,7 @@ impl Engine {
             .extension_point(ExtensionPoint::Filter, status, filtered - begin);
         count_filters(state, evaluation.skipped());
         if !found {
-            if let Some(node) = own {
+            if let Some((node, _)) = own {
                 let profile = &state.profile;
                 evaluation.refuse_own_nomination(profile, incoming, cluster, node, &nominated);
             }

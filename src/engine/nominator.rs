@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::waiting::Waiting;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NodeId};
 use crate::framework::{Nominated, Nominations};
 use crate::queue::PodKey;
 
@@ -78,22 +78,26 @@ impl Nominator {
         pods: &'a FxHashMap<PodKey, Waiting>,
         cluster: &Cluster,
     ) -> Nominations<'a> {
-        let others = |nominated: &[PodKey]| {
-            (nominated.iter())
-                .filter(|&&other| !itself(other))
-                .filter_map(|other| pods.get(other))
-                .filter(|other| other.priority >= priority)
-                .map(|other| Nominated {
-                    reference: &other.reference,
-                    priority: other.priority,
-                    placed: &other.placed,
-                    peers: other.peers,
-                })
-                .collect()
-        };
         (self.nodes())
-            .filter_map(|(node, nominated)| Some((cluster.node_id(node)?, others(nominated))))
+            .filter_map(|(node, nominated)| {
+                let yields_to = yields_to(nominated, &itself, priority, pods);
+                Some((cluster.node_id(node)?, yields_to))
+            })
             .collect()
+    }
+
+    /// The same, but only of the node that the pod is nominated to itself.
+    pub(super) fn before_on_own<'a>(
+        &self,
+        pod: PodKey,
+        priority: i32,
+        pods: &'a FxHashMap<PodKey, Waiting>,
+        cluster: &Cluster,
+    ) -> Option<(NodeId, Nominations<'a>)> {
+        let name = self.node_of(pod)?;
+        let node = cluster.node_id(name)?;
+        let others = yields_to(self.on(name), &|other| other == pod, priority, pods);
+        Some((node, [(node, others)].into_iter().collect()))
     }
 
     /// The nodes, in the order of their names, each with its pods in the order they were nominated.
@@ -113,6 +117,26 @@ impl Nominator {
         }
         assert!(self.by_node.values().all(|pods| !pods.is_empty()));
     }
+}
+
+/// Those of the nominated pods that one of this priority has to yield to.
+fn yields_to<'a>(
+    nominated: &[PodKey],
+    itself: &impl Fn(PodKey) -> bool,
+    priority: i32,
+    pods: &'a FxHashMap<PodKey, Waiting>,
+) -> Vec<Nominated<'a>> {
+    (nominated.iter())
+        .filter(|&&other| !itself(other))
+        .filter_map(|other| pods.get(other))
+        .filter(|other| other.priority >= priority)
+        .map(|other| Nominated {
+            reference: &other.reference,
+            priority: other.priority,
+            placed: &other.placed,
+            peers: other.peers,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod groups;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -11,6 +11,7 @@ use http::Method;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{BindLoad, GroupOrder, Patch, STRATEGIC, StatusOrder, Told, lane_result, second};
 use crate::engine::{EffectId, Nomination, Outcome, StatusPatch};
@@ -23,10 +24,16 @@ use crate::telemetry::metrics::{Lane, LaneMetrics, LaneResult, Metrics};
 const IN_FLIGHT: usize = 8;
 /// Objects whose patch may wait. Beyond it the newest is dropped; the next attempt writes it again.
 const WAITING: usize = 20_000;
-/// How long a patch gives way to binds.
+/// How long a patch waits for a moment without binds and evictions: each of them costs the server as
+/// much as a bind, and a pod that gets its room meanwhile needs none.
+const HOLD: Duration = Duration::from_secs(2);
+/// While such a moment does not come, those that have waited are sent one after another so slowly.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Attempts at one patch when the server is busy.
 const ATTEMPTS: u32 = 4;
+
+/// The newest patch of each object, with the time since when there has been one to send.
+type Orders = IndexMap<Box<str>, (Instant, Patch)>;
 
 /// Patches statuses; only the newest patch of an object is kept.
 pub(crate) struct StatusLane {
@@ -42,26 +49,25 @@ impl StatusLane {
     /// Runs until there are no more orders and none is left to send.
     pub(crate) async fn run(mut self) {
         let lane = self.metrics.lane(Lane::Status);
-        let mut waiting: IndexMap<Box<str>, Patch> = IndexMap::new();
+        let mut waiting = Orders::new();
         let mut in_flight = FuturesUnordered::new();
         // Two patches of one object could overtake each other.
         let mut busy: Vec<Box<str>> = Vec::with_capacity(IN_FLIGHT);
         let mut answers = Answers::default();
-        let mut limit = tokio::time::Instant::now();
+        let mut sent = Instant::now();
         let mut open = true;
         while open || !waiting.is_empty() || !in_flight.is_empty() {
             lane.queued(waiting.len());
             let next = waiting.keys().position(|uid| !busy.contains(uid));
+            let came = next
+                .and_then(|at| waiting.get_index(at))
+                .map(|(_, (came, _))| *came);
+            let limit = came.map_or(sent, |came| (came + HOLD).max(sent + PATIENCE));
             tokio::select! {
                 // Orders first, so that a newer patch of an object takes the place of an older one.
                 biased;
                 order = self.orders.recv(), if open => match order {
-                    Some(order) => {
-                        if waiting.is_empty() {
-                            limit = tokio::time::Instant::now() + PATIENCE;
-                        }
-                        self.take(order, &mut waiting, &lane);
-                    }
+                    Some(order) => self.take(order, &mut waiting, &lane),
                     None => open = false,
                 },
                 Some(Answered { uid, id, outcome, group }) = in_flight.next(),
@@ -75,7 +81,7 @@ impl StatusLane {
                 () = self.load.give_way(limit),
                     if next.is_some() && in_flight.len() < IN_FLIGHT =>
                 {
-                    if let Some((uid, order)) = next.and_then(|at| waiting.shift_remove_index(at)) {
+                    if let Some((uid, (_, order))) = next.and_then(|at| waiting.shift_remove_index(at)) {
                         let id = order.id();
                         if !self.told.may_send(&uid) {
                             self.told.ended(&uid, false);
@@ -86,7 +92,7 @@ impl StatusLane {
                             Some(request) => {
                                 busy.push(uid.clone());
                                 in_flight.push(request.send(uid, &self.client, &lane));
-                                limit = tokio::time::Instant::now() + PATIENCE;
+                                sent = Instant::now();
                             }
                             None => {
                                 self.told.ended(&uid, true);
@@ -99,7 +105,7 @@ impl StatusLane {
         }
     }
 
-    fn take(&self, order: Patch, waiting: &mut IndexMap<Box<str>, Patch>, lane: &LaneMetrics) {
+    fn take(&self, order: Patch, waiting: &mut Orders, lane: &LaneMetrics) {
         if waiting.len() >= WAITING && !waiting.contains_key(order.uid()) {
             lane.dropped();
             self.told.ended(order.uid(), false);
@@ -111,14 +117,16 @@ impl StatusLane {
         }
         // What was not sent yet is outdated; what the newer patch is silent of must not get lost with it.
         let mut order = order;
-        if let Some(held) = waiting.get(order.uid()) {
+        let mut came = Instant::now();
+        if let Some((first, held)) = waiting.get(order.uid()) {
             if let (Patch::Pod(order), Patch::Pod(held)) = (&mut order, held) {
                 order.patch.supersede(&held.patch);
             }
             self.told.ended(order.uid(), false);
             self.mailbox.outcome(held.id(), Outcome::Done);
+            came = *first;
         }
-        waiting.insert(order.uid().into(), order);
+        waiting.insert(order.uid().into(), (came, order));
     }
 }
 

@@ -154,6 +154,7 @@ mod of_groups {
         handle: Handle,
         kind: &'static simulator::Kind,
         orders: mpsc::UnboundedSender<Patch>,
+        load: Arc<BindLoad>,
         mailbox: Arc<Mailbox>,
         tasks: tokio::task::JoinSet<()>,
     }
@@ -167,10 +168,11 @@ mod of_groups {
             let config = kube::Config::new(format!("http://{address}").parse().unwrap());
             let (orders, received) = mpsc::unbounded_channel();
             let mailbox = Arc::new(Mailbox::default());
+            let load = Arc::new(BindLoad::new());
             let lane = StatusLane {
                 client: ApiClient::new(&config, 4, LIMIT, Fence::none()).unwrap(),
                 orders: received,
-                load: Arc::new(BindLoad::new()),
+                load: Arc::clone(&load),
                 told: Arc::new(Told::default()),
                 mailbox: Arc::clone(&mailbox),
                 metrics: Arc::new(Metrics::new().unwrap()),
@@ -182,6 +184,7 @@ mod of_groups {
                 handle,
                 kind,
                 orders,
+                load,
                 mailbox,
                 tasks,
             }
@@ -298,6 +301,25 @@ mod of_groups {
         );
         let version = written["metadata"]["resourceVersion"].as_str().unwrap();
         assert_eq!(version, (first + 1).to_string(), "it was sent once");
+        scene.tasks.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_patch_waits_while_pods_are_evicted_but_not_for_ever() {
+        let (dialect, version) = (Dialect::SchedulerPlugins, "v1alpha1");
+        let mut scene = Scene::new(dialect, version).await;
+        let group = scene.create(dialect, version, "g");
+        let begin = Instant::now();
+        scene.load.eviction_ordered();
+        scene.order(0, &group, GroupPhase::Scheduled);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let early = scene.mailbox.take(Duration::ZERO).outcomes;
+        assert!(early.is_empty() || begin.elapsed() >= HOLD, "{early:?}");
+        scene.load.eviction_done();
+        assert_eq!(scene.outcomes(1).await, [(0, Outcome::Done)]);
+        scene.load.eviction_ordered();
+        scene.order(1, &group, GroupPhase::Degraded);
+        assert_eq!(scene.outcomes(1).await, [(1, Outcome::Done)]);
         scene.tasks.shutdown().await;
     }
 
