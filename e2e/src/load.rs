@@ -109,7 +109,7 @@ async fn run_on(
             rounds: Vec::new(),
         });
         for round in 1..=plan.rounds {
-            for scheduler in plan.schedulers.iter().filter(|one| one.can_take(kind)) {
+            for scheduler in &plan.schedulers {
                 let name = scheduler.name();
                 stage.progress.step(format!(
                     "{nodes} nodes, {}, round {round} of {}: {name}",

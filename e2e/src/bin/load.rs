@@ -31,7 +31,7 @@ Examples:
   load --kind gang-contention --nodes 100 --pods 1200
       20 gangs of 60 pods, created in turn, with room for 13.
   load --kind preemption --pods 500
-      500 pods of high priority in a cluster full of others; the null scheduler has no turn, since it evicts nobody.
+      500 pods of high priority in a cluster full of others; the null scheduler evicts without a choice.
   load --kind preemption-ordinary --rate 50 --seconds 40 --preempt-rate 20
       50 ordinary pods per second; after 20 seconds also 20 pods per second that evict others elsewhere.
   load --memory

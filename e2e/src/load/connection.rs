@@ -25,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// The form of a patch; conditions are told apart by their type in it.
+const PATCH: HeaderValue = HeaderValue::from_static("application/strategic-merge-patch+json");
+
 /// Opens a connection and returns the end through which requests are sent.
 type Connector = BoxCloneSyncService<Uri, SendRequest<Full<Bytes>>, anyhow::Error>;
 
@@ -163,6 +166,7 @@ impl Connection {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>> {
+        let form = if method == Method::PATCH { PATCH } else { JSON };
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -171,7 +175,7 @@ impl Connection {
             .header(USER_AGENT, "berth-load")
             .header(ACCEPT, &self.accept);
         if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, JSON);
+            request = request.header(CONTENT_TYPE, form);
         }
         let request = request.body(Full::new(body))?;
         Ok(self.sender().await?.send_request(request).await?)

@@ -53,11 +53,6 @@ impl Contender {
         }
     }
 
-    /// Whether it can do anything with pods of a kind: the null scheduler evicts nobody.
-    pub fn can_take(self, kind: &PodKind) -> bool {
-        self != Self::Null || kind.preemption.is_none()
-    }
-
     /// The schedulerName of the pods that are for it.
     pub fn scheduler_name(self) -> String {
         format!("load-{}", self.name())
@@ -78,13 +73,16 @@ impl Running {
     pub async fn start(
         contender: Contender,
         control_plane: &ControlPlane,
+        kind: &PodKind,
         null_in_flight: u32,
         berth_args: &[String],
     ) -> Result<Self> {
         let name = contender.scheduler_name();
         let mut options = SchedulerOptions::default();
         let kind = match contender {
-            Contender::Null => return start_null(control_plane, &name, null_in_flight).await,
+            Contender::Null => {
+                return start_null(control_plane, kind, &name, null_in_flight).await;
+            }
             Contender::KubeScheduler => SchedulerKind::KubeScheduler,
             Contender::KubeSchedulerSampling => {
                 let file = sampling_configuration(control_plane, &name)?;
@@ -154,7 +152,12 @@ impl Running {
 }
 
 /// Starts this program as the null scheduler.
-async fn start_null(control_plane: &ControlPlane, name: &str, in_flight: u32) -> Result<Running> {
+async fn start_null(
+    control_plane: &ControlPlane,
+    kind: &PodKind,
+    name: &str,
+    in_flight: u32,
+) -> Result<Running> {
     // Where there is this link, it leads to this program even if its file was replaced by a build meanwhile.
     let mut program = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
     if !program.is_file() {
@@ -163,17 +166,16 @@ async fn start_null(control_plane: &ControlPlane, name: &str, in_flight: u32) ->
     let log = control_plane.directory().join("null.log");
     // The sign of readiness is looked for in it.
     std::fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
-    let mut process = Process::start(
-        "null",
-        &program,
-        [
-            "null".to_owned(),
-            format!("--kubeconfig={}", control_plane.kubeconfig().display()),
-            format!("--scheduler-name={name}"),
-            format!("--in-flight={in_flight}"),
-        ],
-        &log,
-    )?;
+    let mut args = vec![
+        "null".to_owned(),
+        format!("--kubeconfig={}", control_plane.kubeconfig().display()),
+        format!("--scheduler-name={name}"),
+        format!("--in-flight={in_flight}"),
+    ];
+    if let Some(full) = kind.preemption.and_then(|full| full.to_possible_value()) {
+        args.push(format!("--full={}", full.get_name()));
+    }
+    let mut process = Process::start("null", &program, args, &log)?;
     let start = Instant::now();
     while !process.output().lines().any(|line| line == null::READY) {
         if process.try_wait()?.is_some() || start.elapsed() > READY_LIMIT {

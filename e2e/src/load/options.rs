@@ -185,9 +185,6 @@ impl Plan {
                 continue;
             };
             let name = kind.name;
-            if self.schedulers.iter().all(|one| !one.can_take(kind)) {
-                bail!("the null scheduler evicts nobody: kind {name} needs another one");
-            }
             let (ordinary, preemptors) = match (preemption, self.mix()) {
                 (Preemption::Alone, _) => (0, self.pods),
                 (Preemption::Beside, Some(mix)) => {
@@ -340,7 +337,6 @@ mod tests {
         };
         assert!(plan("--kind preemption").unwrap().has_preemption());
         check("--kind preemption --pods 2001", "2000 victims");
-        check("--kind preemption --schedulers null", "evicts nobody");
         check("--kind preemption-ordinary", "--rate");
         check("--kind preemption-ordinary --rate 50 --nodes 10", "victims");
         assert!(plan("--kind preemption-ordinary --rate 50").is_ok());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ const LOW: &str = "load-low";
 const HIGH: &str = "load-high";
 
 /// How many of them fill a node.
-const PER_NODE: usize = 2;
+pub const PER_NODE: usize = 2;
 
 /// What each of them asks for, and each pod that takes the place of one: half a node.
 const CPU: &str = "16";
@@ -29,7 +30,7 @@ const CPU: &str = "16";
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Which nodes are full, and who comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Preemption {
     /// All nodes are full, and every pod has to make room for itself.
     Alone,
@@ -39,7 +40,8 @@ pub enum Preemption {
 }
 
 impl Preemption {
-    fn is_full(self, node: usize) -> bool {
+    /// Whether a node is full.
+    pub fn is_full(self, node: usize) -> bool {
         self == Self::Alone || !kinds::is_in_upper_zones(node)
     }
 
@@ -82,6 +84,11 @@ impl Preemption {
             })
             .collect()
     }
+}
+
+/// Whether a pod of this priority class makes room for itself.
+pub fn makes_room(class: Option<&str>) -> bool {
+    class == Some(HIGH)
 }
 
 /// The path of the pods that fill nodes, with what follows.

@@ -256,7 +256,7 @@ the rounds, max and memory the largest; /null is the median of the ratios within
 kube-apiserver and etcd per pod in ms. others: cores used meanwhile by programs that have nothing to do with this.
 With preemption, each pod for which another one has to go needs one victim; ordinary pods are told apart by whether they
 came before the first of those, without the first two seconds, or beside them. Gangs are partly bound from the first to
-the last of their pods, in ms; the null scheduler binds whatever comes, and has no turn where others have to go.";
+the last of their pods, in ms; the null scheduler binds whatever comes.";
 
 fn header(plan: &Plan) -> Vec<String> {
     let mut columns = vec!["scheduler", "rounds", "pods/s"];

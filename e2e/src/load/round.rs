@@ -125,6 +125,7 @@ impl Stage<'_> {
             let mut running = Running::start(
                 contender,
                 self.control_plane,
+                kind,
                 plan.null_in_flight,
                 &plan.berth_args,
             )

@@ -62,10 +62,13 @@ pub struct Metadata<'a> {
     pub resource_version: Cow<'a, str>,
 }
 
-/// Where a pod runs.
+/// Where a pod runs, and how important it is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec<'a> {
+    /// Its priority class, if it has one.
+    #[serde(borrow)]
+    pub priority_class_name: Option<Cow<'a, str>>,
     /// The node, once there is one.
     #[serde(borrow)]
     pub node_name: Option<Cow<'a, str>>,
