@@ -151,14 +151,6 @@ impl BindLoad {
         }
     }
 
-    /// The same until no bind is pending.
-    pub(super) async fn give_way_to_binds(&self, limit: Instant) {
-        let idle = self.answered.notified();
-        if self.pending() > 0 {
-            let _ = tokio::time::timeout_at(limit, idle).await;
-        }
-    }
-
     /// Waits until nothing has moved in the bind lane for `calm`, but not beyond `limit`: bursts of
     /// binds come with bursts of creations, and both have the server to themselves.
     pub(super) async fn calm(&self, calm: Duration, limit: Instant) {

@@ -19,12 +19,9 @@ use crate::runtime::client::{ApiClient, Fault, Reply};
 use crate::runtime::mailbox::Mailbox;
 use crate::telemetry::metrics::{Lane, LaneMetrics, Metrics};
 
-/// Evictions in flight.
-const IN_FLIGHT: usize = 16;
-/// So many of them go at once, whatever is bound meanwhile: somebody waits for the room of each.
-const AT_ONCE: usize = 8;
-/// How long any other gives way to binds.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// Evictions in flight, whatever is bound meanwhile: somebody waits for the room of each, and the
+/// server needs less for each of many at once than for one after another.
+const IN_FLIGHT: usize = 32;
 
 /// Evicts pods, several at a time and in order; none is ever dropped.
 pub(crate) struct EvictLane {
@@ -43,38 +40,18 @@ impl EvictLane {
             lane: self.metrics.lane(Lane::Evict),
         };
         let mut in_flight = FuturesUnordered::new();
-        // The one that gives way, and until when.
-        let mut first: Option<(EvictOrder, tokio::time::Instant)> = None;
         let mut open = true;
-        while open || first.is_some() || !in_flight.is_empty() {
-            sender
-                .lane
-                .queued(self.orders.len() + usize::from(first.is_some()));
-            let limit =
-                (first.as_ref()).map_or_else(tokio::time::Instant::now, |(_, limit)| *limit);
+        while open || !in_flight.is_empty() {
+            sender.lane.queued(self.orders.len());
             tokio::select! {
                 biased;
                 Some((id, outcome)) = in_flight.next(), if !in_flight.is_empty() => {
                     self.load.eviction_done();
                     self.mailbox.outcome(id, outcome);
                 }
-                () = self.load.give_way_to_binds(limit), if first.is_some() => {
-                    in_flight.extend(first.take().map(|(order, _)| sender.evict(order)));
-                }
-                order = self.orders.recv(),
-                    if open && first.is_none() && in_flight.len() < IN_FLIGHT =>
-                {
-                    match order {
-                        Some(order) => {
-                            let patience = if in_flight.len() < AT_ONCE {
-                                Duration::ZERO
-                            } else {
-                                PATIENCE
-                            };
-                            first = Some((order, tokio::time::Instant::now() + patience));
-                        }
-                        None => open = false,
-                    }
+                order = self.orders.recv(), if open && in_flight.len() < IN_FLIGHT => match order {
+                    Some(order) => in_flight.push(sender.evict(order)),
+                    None => open = false,
                 }
             }
         }

@@ -112,6 +112,7 @@ impl Scene {
                 observed_generation: Some(1),
             },
         };
+        self.load.eviction_ordered();
         self.orders.send(order).unwrap();
     }
 
