@@ -85,7 +85,7 @@ pub(super) struct BindLoad {
     window: AtomicUsize,
     answered: tokio::sync::Notify,
     start: Instant,
-    /// When a bind was last handed over or answered, in nanoseconds since `start`.
+    /// When one of them was last handed over or answered, in nanoseconds since `start`.
     moved: AtomicU64,
 }
 
@@ -118,9 +118,11 @@ impl BindLoad {
 
     fn eviction_ordered(&self) {
         self.evicting.fetch_add(1, Ordering::AcqRel);
+        self.moved();
     }
 
     fn eviction_done(&self) {
+        self.moved();
         if self.evicting.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.answered.notify_waiters();
         }
@@ -151,8 +153,9 @@ impl BindLoad {
         }
     }
 
-    /// Waits until nothing has moved in the bind lane for `calm`, but not beyond `limit`: bursts of
-    /// binds come with bursts of creations, and both have the server to themselves.
+    /// Waits until no bind and no eviction has moved for `calm`, but not beyond `limit`: bursts of
+    /// binds come with bursts of creations, and both have the server to themselves; and an eviction
+    /// is followed by the bind that it is for.
     pub(super) async fn calm(&self, calm: Duration, limit: Instant) {
         loop {
             let moved = self.start + Duration::from_nanos(self.moved.load(Ordering::Acquire));

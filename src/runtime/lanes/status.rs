@@ -24,10 +24,12 @@ use crate::telemetry::metrics::{Lane, LaneMetrics, LaneResult, Metrics};
 const IN_FLIGHT: usize = 8;
 /// Objects whose patch may wait. Beyond it the newest is dropped; the next attempt writes it again.
 const WAITING: usize = 20_000;
-/// How long a patch waits for a moment without binds and evictions: each of them costs the server as
+/// Patches are sent once binds and evictions were calm for so long: each of them costs the server as
 /// much as a bind, and a pod that gets its room meanwhile needs none.
+const CALM: Duration = Duration::from_millis(20);
+/// How long a patch waits for that at most.
 const HOLD: Duration = Duration::from_secs(2);
-/// While such a moment does not come, those that have waited are sent one after another so slowly.
+/// While it does not come, those that have waited are sent one after another so slowly.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Attempts at one patch when the server is busy.
 const ATTEMPTS: u32 = 4;
@@ -78,7 +80,7 @@ impl StatusLane {
                     answers.keep(group);
                     self.mailbox.outcome(id, outcome);
                 }
-                () = self.load.give_way(limit),
+                () = self.load.calm(CALM, limit),
                     if next.is_some() && in_flight.len() < IN_FLIGHT =>
                 {
                     if let Some((uid, (_, order))) = next.and_then(|at| waiting.shift_remove_index(at)) {
