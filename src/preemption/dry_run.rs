@@ -14,8 +14,6 @@ use crate::gang::GangId;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stock {
     pub(super) units: Vec<Unit>,
-    /// Whether pods of groups are on the node.
-    pub(super) of_groups: bool,
     /// How many pods of each unit a budget protects.
     violations: Vec<usize>,
 }
@@ -67,6 +65,12 @@ impl Stock {
     fn is_dragged(&self, place: usize, victims: &[usize]) -> bool {
         let gang = self.units.get(place).and_then(|unit| unit.surplus);
         gang.is_some() && self.chosen(victims).any(|victim| victim.core == gang)
+    }
+
+    /// How many pods had to be looked at for it.
+    pub(super) fn pods_looked_at(&self, cluster: &Cluster, node: NodeId) -> usize {
+        let together = self.units.iter().map(|unit| unit.pods().len());
+        1 + cluster.pods_on(node).len() + together.sum::<usize>()
     }
 
     /// How many pods of these units a budget protects.
