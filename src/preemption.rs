@@ -404,7 +404,8 @@ impl Search<'_> {
                         .map_err(|reasons| place_of(refusals, reasons));
                     if alone {
                         known.set(node, answer);
-                        progress.look(stock.pods_looked_at(cluster, node));
+                        let budgets = !self.surroundings.budgets.is_empty();
+                        progress.look(stock.effort(cluster, node, budgets));
                     }
                     answer
                 }

@@ -10,6 +10,9 @@ use crate::cluster::{Cluster, Keep, NodeId, PlacedRecord, ResourceId};
 use crate::framework::{Diagnosis, PluginSet, Profile, Reason, left_beside};
 use crate::gang::GangId;
 
+/// How many plain pods could be looked at instead of one for which a gang or the budgets are asked.
+const DEAR: usize = 6;
+
 /// What may go from a node, the most important first, and what of it is to be put back first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stock {
@@ -67,10 +70,13 @@ impl Stock {
         gang.is_some() && self.chosen(victims).any(|victim| victim.core == gang)
     }
 
-    /// How many pods had to be looked at for it.
-    pub(super) fn pods_looked_at(&self, cluster: &Cluster, node: NodeId) -> usize {
-        let together = self.units.iter().map(|unit| unit.pods().len());
-        1 + cluster.pods_on(node).len() + together.sum::<usize>()
+    /// What it took to find out about the node, see [`super::SLICE`]. `budgets`: whether there are any.
+    pub(super) fn effort(&self, cluster: &Cluster, node: NodeId, budgets: bool) -> usize {
+        let pods = cluster.pods_on(node);
+        let records = pods.iter().filter_map(|pod| cluster.placed(*pod));
+        let asked = records.filter(|record| budgets || record.grouped).count();
+        let together = (self.units.iter().map(|unit| unit.pods().len())).filter(|pods| *pods > 1);
+        2 + pods.len() + DEAR * (asked + together.sum::<usize>())
     }
 
     /// How many pods of these units a budget protects.

@@ -7,16 +7,16 @@
 //! remembered costs next to nothing, and the search goes on with the first node that is not. Nodes that
 //! are tried one after another, and what a gang tries once all prices are known, are no part of this.
 
-/// How many pods are looked at in a slice: about two milliseconds where budgets or gangs have to be
-/// asked for each of them, and less where not. Counted and not timed, so that it is the same each time.
-pub const SLICE: usize = 2000;
+/// How many pods are looked at in a slice, which takes about two milliseconds; one for which a gang or
+/// the budgets are asked counts as several. Counted and not timed, so that it is the same each time.
+pub const SLICE: usize = 12_000;
 
 /// How far a search has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Nodes that were looked at, in all slices.
     looked: usize,
-    /// Pods that may still be looked at in this slice.
+    /// Pods that may still be looked at in this slice, see [`SLICE`].
     left: usize,
     ended: bool,
 }

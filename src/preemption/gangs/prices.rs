@@ -83,7 +83,8 @@ impl Search<'_, '_> {
                     .ok()
                     .and_then(|victims| price(cluster, &stock, &victims));
                 prices.set(node, price);
-                self.progress.look(stock.pods_looked_at(cluster, node));
+                let budgets = !self.surroundings.budgets.is_empty();
+                self.progress.look(stock.effort(cluster, node, budgets));
             }
             if let Some(slot) = self.known.get_mut(place) {
                 *slot = Arc::clone(known);
