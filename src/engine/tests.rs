@@ -22,7 +22,6 @@ mod wild;
 mod words;
 
 use std::cell::RefCell;
-
 use std::sync::Arc;
 use std::time::Duration;
 
