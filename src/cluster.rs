@@ -375,7 +375,7 @@ impl Cluster {
         self.pod_counts.resize(padded, 0);
         self.nonzero_cpu.resize(padded);
         self.nonzero_memory.resize(padded);
-        self.changes.set_node_count(self.slots.len());
+        self.changes.set_count(self.slots.len());
         self.by_name.insert(name.into(), node);
         node
     }

@@ -41,7 +41,7 @@ use crate::framework::{EventSet, Profile};
 use crate::gang::GangId;
 use crate::model::Time;
 use crate::preemption::{self, Budgets};
-use crate::queue::{Backoff, PodKey, SchedulingQueue};
+use crate::queue::{Attempt, Backoff, PodKey, SchedulingQueue, State};
 use crate::telemetry::metrics::{
     AttemptResult, GangMetrics, GangResult, Metrics, PreemptionMetrics, ProfileMetrics,
     SchedulingMetrics,
@@ -102,6 +102,10 @@ pub struct Engine {
     hopeless: Hopeless,
     /// What clearing nodes costs.
     clearing: preemption::Memory,
+    /// How many pods a search for victims looks at before others have their turn.
+    slice: usize,
+    /// Whether the last turn was first offered to an attempt that is not finished.
+    resumes: bool,
     /// How much was heard that is not about a waiting pod.
     news: u64,
     gangs: GangBook,
@@ -174,6 +178,8 @@ impl Engine {
             preemptions: Preemptions::default(),
             hopeless: Hopeless::default(),
             clearing: preemption::Memory::default(),
+            slice: preemption::SLICE,
+            resumes: false,
             news: 0,
             gangs: GangBook::default(),
             permit_limits: BTreeSet::new(),
@@ -200,7 +206,8 @@ impl Engine {
     }
 
     /// Decides at most `budget` pods and hands out everything there is to do. Before everything
-    /// watched was listed once it decides nothing.
+    /// watched was listed once it decides nothing. It comes back early from a search for victims that
+    /// is not finished, so that what has happened meanwhile is heard.
     pub fn run(&mut self, now: Time, budget: usize) -> Vec<Effect> {
         if self.synced {
             self.queue.tick(now);
@@ -208,12 +215,16 @@ impl Engine {
             self.allow_preemptors(now);
             self.tell_ambiguous();
             for _ in 0..budget {
-                let Some(key) = self.queue.pop(now) else {
+                let Some((key, attempt)) = self.next(now) else {
                     break;
                 };
                 match self.gangs.table.of_unit(key) {
-                    Some(gang) => self.attempt_gang(gang, key, now),
-                    None => self.attempt(key, now),
+                    Some(gang) => self.attempt_gang(gang, key, attempt, now),
+                    None => self.attempt(key, attempt, now),
+                }
+                let tried = self.queue.get(key);
+                if tried.is_some_and(|tried| tried.state == State::Unfinished) {
+                    break;
                 }
             }
             self.tell_gangs(now);
@@ -224,6 +235,21 @@ impl Engine {
         self.metrics
             .cache_size(self.cluster.node_count(), placed, assumed);
         std::mem::take(&mut self.effects)
+    }
+
+    /// Who has the next turn, and what has come of its attempt so far. Attempts that are not finished
+    /// take turns with those that have not begun.
+    fn next(&mut self, now: Time) -> Option<(PodKey, Attempt)> {
+        let begins = |engine: &mut Self| {
+            let key = engine.queue.pop(now)?;
+            Some((key, Attempt::new((engine.stopwatch)())))
+        };
+        self.resumes = !self.resumes;
+        if self.resumes {
+            self.queue.resume().or_else(|| begins(self))
+        } else {
+            begins(self).or_else(|| self.queue.resume())
+        }
     }
 
     /// Counts a small part of the counters again, once a second while there is anything to do. One
@@ -282,9 +308,9 @@ impl Engine {
 
     /// One pod's cycle. A panic in it ends only the attempt: the cluster is what it was, and the
     /// pod comes back after a growing backoff.
-    fn attempt(&mut self, key: PodKey, now: Time) {
-        let started = (self.stopwatch)();
-        let result = catch_unwind(AssertUnwindSafe(|| self.cycle(key, now, started)));
+    fn attempt(&mut self, key: PodKey, attempt: Attempt, now: Time) {
+        let started = attempt.started;
+        let result = catch_unwind(AssertUnwindSafe(|| self.cycle(key, now, attempt)));
         if result.is_err() {
             self.cluster.recover();
             self.metrics.cycle_panicked();
@@ -301,9 +327,9 @@ impl Engine {
     }
 
     /// A gang's cycle, whose panic ends only the attempt as well.
-    fn attempt_gang(&mut self, gang: GangId, key: PodKey, now: Time) {
-        let started = (self.stopwatch)();
-        let result = catch_unwind(AssertUnwindSafe(|| self.gang_cycle(gang, now, started)));
+    fn attempt_gang(&mut self, gang: GangId, key: PodKey, attempt: Attempt, now: Time) {
+        let started = attempt.started;
+        let result = catch_unwind(AssertUnwindSafe(|| self.gang_cycle(gang, now, attempt)));
         if result.is_err() {
             self.cluster.recover();
             self.metrics.cycle_panicked();

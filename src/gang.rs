@@ -23,6 +23,7 @@ pub use placement::{
 };
 pub use readiness::{Invalid, Readiness, Waits};
 
+use crate::cluster::ChangeLog;
 use crate::model::{Dialect, GangTopology, GroupRef, PodGroup};
 use crate::queue::PodKey;
 
@@ -195,6 +196,7 @@ pub struct Gangs {
     by_reference: HashMap<Arc<GroupRef>, GangId>,
     by_unit: HashMap<PodKey, GangId>,
     by_member: FxHashMap<Box<str>, GangId>,
+    changes: ChangeLog<GangId>,
 }
 
 impl Gangs {
@@ -230,6 +232,17 @@ impl Gangs {
     /// Whether there is no group.
     pub fn is_empty(&self) -> bool {
         self.by_reference.is_empty()
+    }
+
+    /// Which groups changed in a way that matters to who of them can be evicted: in their members, or in
+    /// what their objects say of it.
+    pub fn changes(&self) -> &ChangeLog<GangId> {
+        &self.changes
+    }
+
+    fn changed(&mut self, id: GangId) {
+        self.changes.set_count(self.gangs.len());
+        self.changes.record(id);
     }
 
     /// The lowest priority that an object names for its group, which may be lower than that of its
@@ -304,8 +317,12 @@ impl Gangs {
             Some(old) if old.uid == object.uid => gang.met &= object.min <= old.min,
             _ => gang.met = object.tells_that_it_ran(),
         }
+        let same = (old.as_ref()).is_some_and(|old| old.is_evicted_alike(&object));
         gang.object = Some(Arc::new(object));
         gang.settle(false);
+        if !same {
+            self.changed(id);
+        }
         Some(id)
     }
 
@@ -315,6 +332,7 @@ impl Gangs {
         let gang = self.get_mut(id)?;
         gang.object = None;
         gang.unreadable = None;
+        self.changed(id);
         Some(id)
     }
 
@@ -351,10 +369,14 @@ impl Gangs {
         if let Some(gang) = self.get_mut(id) {
             let ran = gang.counts.live() > 0;
             gang.counts.add(&member);
+            let same = gang.members.get(uid) == Some(&member);
             if let Some(old) = gang.members.insert(uid.into(), member) {
                 gang.counts.subtract(&old);
             }
             gang.settle(ran);
+            if !same {
+                self.changed(id);
+            }
         }
         (id, left)
     }
@@ -367,6 +389,7 @@ impl Gangs {
             let ran = gang.counts.live() > 0;
             gang.counts.subtract(&old);
             gang.settle(ran);
+            self.changed(id);
         }
         Some(id)
     }
@@ -385,6 +408,7 @@ impl Gangs {
         member.terminating = terminating;
         gang.counts.add(member);
         gang.settle(ran);
+        self.changed(id);
         Some(id)
     }
 
@@ -399,12 +423,19 @@ impl Gangs {
             member.place = place;
             gang.counts.add(member);
             gang.settle(ran);
+            self.changed(id);
         }
         Some(id)
     }
 }
 
 impl PodGroup {
+    /// Whether the two say the same of who can be evicted.
+    fn is_evicted_alike(&self, other: &Self) -> bool {
+        let said = |object: &Self| (object.min, object.priority, object.disrupted_whole);
+        said(self) == said(other) && self.roles == other.roles
+    }
+
     /// Whether the object's status says that enough members ran together, of the object as it is.
     fn tells_that_it_ran(&self) -> bool {
         match self.reference.dialect {

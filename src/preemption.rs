@@ -9,11 +9,13 @@ mod dry_run;
 mod gangs;
 mod known;
 mod memory;
+mod progress;
 mod units;
 
 pub use budgets::Budgets;
 pub use gangs::{GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
 pub use memory::Memory;
+pub use progress::{Progress, SLICE};
 pub use units::priority_of_preemptor;
 
 use crate::cluster::{Cluster, NodeId, NodeSet, PlacedId};
@@ -77,6 +79,8 @@ pub enum Verdict {
     Hopeless(String),
     /// If these go it fits.
     Candidate(Candidate),
+    /// Nothing yet: the slice has ended.
+    Unfinished,
 }
 
 /// A node that is to be cleared.
@@ -101,14 +105,15 @@ pub fn has_leaving_victims(cluster: &Cluster, gangs: &Gangs, node: NodeId, prior
     })
 }
 
-/// Finds the pods that have to go so that this one fits.
+/// Finds the pods that have to go so that this one fits. Whatever is found out about nodes is
+/// remembered, so that it goes on there if it is begun again after a slice.
 pub fn search(
     cluster: &mut Cluster,
     profile: &Profile,
     surroundings: Surroundings<'_>,
     preemptor: &Preemptor<'_>,
     evaluation: &Evaluation,
-    memory: &mut Memory,
+    (memory, progress): (&mut Memory, &mut Progress),
 ) -> Verdict {
     let candidates = evaluation.resolvable();
     let mut search = Search {
@@ -127,10 +132,16 @@ pub fn search(
     } else {
         let obstacle = profile.obstacle(preemptor.pod.shape, cluster, search.skipped);
         match obstacle {
-            Obstacle::Room(asked) => search.by_room(cluster, &candidates, Room::new(asked), memory),
+            Obstacle::Room(asked) => {
+                let kept = (memory, &mut *progress);
+                search.by_room(cluster, &candidates, Room::new(asked), kept)
+            }
             Obstacle::None | Obstacle::Pods => search.one_by_one(cluster, &candidates),
         }
     };
+    if progress.has_ended() {
+        return Verdict::Unfinished;
+    }
     if let Some(found) = found {
         return Verdict::Candidate(found);
     }
@@ -153,17 +164,16 @@ pub fn what_it_would_take(
         priority: i32::MAX,
         ..*preemptor
     };
-    let mut memory = Memory::default();
     let found = search(
         cluster,
         profile,
         surroundings,
         &over_everybody,
         evaluation,
-        &mut memory,
+        (&mut Memory::default(), &mut Progress::unlimited()),
     );
     match found {
-        Verdict::Hopeless(_) => None,
+        Verdict::Hopeless(_) | Verdict::Unfinished => None,
         Verdict::Candidate(found) => would_need(
             cluster,
             surroundings.gangs,
@@ -216,7 +226,7 @@ impl Search<'_> {
     fn stock(&mut self, cluster: &Cluster, node: NodeId, stock: &mut Stock) -> bool {
         stock.units.clear();
         let taken = Taken::default();
-        stock.of_groups = self.finder.on(cluster, node, &taken, &mut stock.units);
+        self.finder.on(cluster, node, &taken, &mut stock.units);
         if stock.units.is_empty() {
             return false;
         }
@@ -315,18 +325,11 @@ impl Search<'_> {
         cluster: &mut Cluster,
         nodes: &NodeSet,
         mut room: Room,
-        memory: &mut Memory,
+        (memory, progress): (&mut Memory, &mut Progress),
     ) -> Option<Candidate> {
-        let limit = self.profile.preemption.min_candidates;
-        let found = match limit {
-            None => self.remembered(cluster, nodes, &mut room, memory),
-            Some(_) => Vec::new(),
-        };
-        let mut costs = if found.is_empty() {
-            let enough = limit.map_or(usize::MAX, |limit| enough(limit, nodes.len()));
-            self.reckoned(cluster, nodes, &mut room, enough)
-        } else {
-            found
+        let mut costs = match self.profile.preemption.min_candidates {
+            None => self.remembered(cluster, nodes, &mut room, memory, progress),
+            Some(limit) => self.reckoned(cluster, nodes, &mut room, enough(limit, nodes.len())),
         };
         // What does not look at pods has not been asked yet, so that the best node may be none.
         let mut stock = Stock::default();
@@ -355,76 +358,100 @@ impl Search<'_> {
             if kept && costs.len() >= enough {
                 break;
             }
-            if !self.stock(cluster, node, &mut stock) {
-                self.refusals.add(NO_VICTIMS.into(), 1);
-                continue;
-            }
-            let victims = match room.victims(cluster, self.preemptor, node, &stock) {
-                Ok(victims) => victims,
-                Err(reasons) => {
-                    self.refuse(&reasons);
-                    continue;
+            match self.cost_by_room(cluster, node, room, &mut stock) {
+                Ok(cost) => {
+                    kept |= cost.violations == 0;
+                    costs.push(((cost, self.tie(cluster, node)), node));
                 }
-            };
-            let violations = stock.violations(&victims);
-            if let Some(cost) = Cost::of(cluster, stock.chosen(&victims), violations) {
-                kept |= violations == 0;
-                costs.push(((cost, self.tie(cluster, node)), node));
+                Err(reasons) => self.refuse(&reasons),
             }
         }
         costs
     }
 
-    /// The same of all nodes, as far as it is known from the last attempt without looking at them.
+    /// The same of all nodes, as far as it is known from the last attempts without looking at them;
+    /// nothing if the slice has ended before.
     fn remembered(
         &mut self,
         cluster: &Cluster,
         nodes: &NodeSet,
         room: &mut Room,
         memory: &mut Memory,
+        progress: &mut Progress,
     ) -> Vec<((Cost, u64), NodeId)> {
-        let kind = memory::Kind {
+        memory.refresh(cluster, self.surroundings.gangs);
+        progress.expect(nodes.len());
+        let (known, refusals) = memory.of_pods(memory::Kind {
             profile: &self.profile.name,
             shape: self.preemptor.pod.shape,
             priority: self.preemptor.priority,
+            violate_pdb: true,
             budgets: self.surroundings.budgets.revision(),
-        };
-        let known = memory.of(kind, cluster);
+        });
         let mut costs = Vec::new();
+        let mut refused: Vec<usize> = Vec::new();
         let mut stock = Stock::default();
         for node in nodes.iter() {
+            // Beside nominated pods it is found out anew each time, which is no progress.
             let alone = self.preemptor.nominated.on(node).is_empty();
-            let cost = match known.get(node).filter(|_| alone) {
-                Some(cost) => cost,
+            let answer = match known.get(node).filter(|_| alone) {
+                Some(answer) => answer,
                 None => {
-                    let cost = self.cost_by_room(cluster, node, room, &mut stock);
-                    // What becomes of groups is decided elsewhere too.
-                    if alone && !stock.of_groups {
-                        known.set(node, Some(cost));
+                    if alone && !progress.may_look() {
+                        return Vec::new();
                     }
-                    cost
+                    let answer = (self.cost_by_room(cluster, node, room, &mut stock))
+                        .map_err(|reasons| place_of(refusals, reasons));
+                    if alone {
+                        known.set(node, answer);
+                        let budgets = !self.surroundings.budgets.is_empty();
+                        progress.look(stock.effort(cluster, node, budgets));
+                    }
+                    answer
                 }
             };
-            if let Some(cost) = cost {
-                costs.push(((cost, self.tie(cluster, node)), node));
+            match answer {
+                Ok(cost) => costs.push(((cost, self.tie(cluster, node)), node)),
+                Err(refusal) => {
+                    refused.resize(refusals.len(), 0);
+                    if let Some(nodes) = refused.get_mut(refusal) {
+                        *nodes += 1;
+                    }
+                }
+            }
+        }
+        for (reasons, nodes) in refusals.iter().zip(refused) {
+            for reason in reasons {
+                self.refusals.add(reason.text(), nodes);
             }
         }
         costs
     }
 
+    /// What clearing the node costs, or why it does not help.
     fn cost_by_room(
         &mut self,
         cluster: &Cluster,
         node: NodeId,
         room: &mut Room,
         stock: &mut Stock,
-    ) -> Option<Cost> {
+    ) -> Result<Cost, Vec<Reason>> {
         if !self.stock(cluster, node, stock) {
-            return None;
+            return Err(vec![Reason::Text(NO_VICTIMS)]);
         }
-        let victims = room.victims(cluster, self.preemptor, node, stock).ok()?;
-        Cost::of(cluster, stock.chosen(&victims), stock.violations(&victims))
+        let victims = room.victims(cluster, self.preemptor, node, stock)?;
+        let violations = stock.violations(&victims);
+        Cost::of(cluster, stock.chosen(&victims), violations).ok_or_else(Vec::new)
     }
+}
+
+/// The place of a refusal among those that were met.
+fn place_of(refusals: &mut Vec<Box<[Reason]>>, reasons: Vec<Reason>) -> usize {
+    let known = refusals.iter().position(|known| **known == *reasons);
+    known.unwrap_or_else(|| {
+        refusals.push(reasons.into());
+        refusals.len() - 1
+    })
 }
 
 #[cfg(test)]

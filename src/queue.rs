@@ -1,6 +1,7 @@
 //! Which pod comes next, and which event wakes whom. Source: `pkg/scheduler/backend/queue`.
 //!
-//! A pod that waits is in exactly one place: active, backoff, unschedulable, gated, or in flight.
+//! A pod that waits is in exactly one place: active, backoff, unschedulable, gated, in flight, or
+//! unfinished, which is in flight while others have their turn.
 //! Nothing here looks at nodes; whether an event can help is asked of the caller, once per group of
 //! pods that would get the same answer, and of those groups alone that listen to what happened.
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-pub use entry::{Audience, ClassId, PodKey, QueuedPod, State};
+pub use entry::{Attempt, Audience, ClassId, PodKey, QueuedPod, State};
 pub use gangs::Listener;
 pub use groups::WaitGroup;
 pub use metrics::Cause;
@@ -64,6 +65,7 @@ pub struct SchedulingQueue {
     error_backoff: BTreeSet<(Time, PodKey)>,
     unschedulable: Groups,
     gated: BTreeSet<PodKey>,
+    unfinished: BTreeSet<ActiveOrder>,
     next_flush: Option<Time>,
     counters: Counters,
 }
@@ -79,6 +81,7 @@ impl SchedulingQueue {
             error_backoff: BTreeSet::new(),
             unschedulable: Groups::default(),
             gated: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             next_flush: None,
             counters: Counters::new(metrics),
         }
@@ -101,9 +104,9 @@ impl SchedulingQueue {
         self.pods.is_empty()
     }
 
-    /// Whether [`Self::pop`] has something to give.
+    /// Whether [`Self::pop`] or [`Self::resume`] has something to give.
     pub fn has_next(&self) -> bool {
-        !self.active.is_empty() || !self.backoff.is_empty()
+        !self.active.is_empty() || !self.backoff.is_empty() || !self.unfinished.is_empty()
     }
 
     /// When [`Self::tick`] has something to do next.
@@ -202,6 +205,25 @@ impl SchedulingQueue {
         pod.attempts += 1;
         pod.first_attempt.get_or_insert(now);
         Some(key)
+    }
+
+    /// The attempt is not finished: it goes on with [`Self::resume`]. It counts once, and no event can
+    /// be lost in between, since it goes on with the cluster as it is then.
+    pub fn suspend(&mut self, key: PodKey, attempt: Attempt) {
+        self.leave(key);
+        if let Some(pod) = self.pods.get_mut(&key) {
+            pod.attempt = attempt;
+            self.enter(key, State::Unfinished);
+        }
+    }
+
+    /// The first of those whose attempt is not finished, which is in flight again.
+    pub fn resume(&mut self) -> Option<(PodKey, Attempt)> {
+        let key = self.unfinished.first()?.key;
+        self.leave(key);
+        let pod = self.pods.get_mut(&key)?;
+        pod.state = State::InFlight;
+        Some((key, pod.attempt))
     }
 
     /// The plugins that rejected the pod the last time, which are then forgotten.
@@ -441,6 +463,9 @@ impl SchedulingQueue {
             State::Gated => {
                 self.gated.insert(key);
             }
+            State::Unfinished => {
+                self.unfinished.insert(order);
+            }
             // Those come by [`Self::wait`].
             State::Unschedulable | State::InFlight | State::WithGang => {}
         }
@@ -474,6 +499,9 @@ impl SchedulingQueue {
             }
             State::Gated => {
                 self.gated.remove(&key);
+            }
+            State::Unfinished => {
+                self.unfinished.remove(&order);
             }
             State::InFlight | State::WithGang => {}
         }

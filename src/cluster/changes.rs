@@ -1,13 +1,13 @@
-//! Which nodes changed, in order, so that a cached evaluation looks again only at those.
+//! What changed, in order, so that whoever keeps something looks again only at that.
 
 use std::cell::Cell;
 
 use super::NodeId;
 
-/// A bounded log of changed nodes.
-#[derive(Clone, Debug, Default)]
-pub struct ChangeLog {
-    nodes: Vec<NodeId>,
+/// A bounded log of what changed: nodes, but for those that keep another one.
+#[derive(Clone, Debug)]
+pub struct ChangeLog<T = NodeId> {
+    entries: Vec<T>,
     /// The position of the first entry that is still there.
     base: u64,
     limit: usize,
@@ -19,18 +19,31 @@ pub struct ChangeLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition(u64);
 
-impl ChangeLog {
-    pub(super) fn record(&mut self, node: NodeId) {
-        // Whoever is further behind than this evaluates all nodes, which costs about the same.
-        if self.nodes.len() >= 2 * self.limit.max(1024) {
-            let dropped = self.nodes.len() / 2;
-            self.nodes.drain(..dropped);
+impl<T> Default for ChangeLog<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            base: 0,
+            limit: 0,
+            told: Cell::default(),
+        }
+    }
+}
+
+impl<T> ChangeLog<T> {
+    /// This one has changed.
+    pub fn record(&mut self, changed: T) {
+        // Whoever is further behind than this looks at all of them, which costs about the same.
+        if self.entries.len() >= 2 * self.limit.max(1024) {
+            let dropped = self.entries.len() / 2;
+            self.entries.drain(..dropped);
             self.base += dropped as u64;
         }
-        self.nodes.push(node);
+        self.entries.push(changed);
     }
 
-    pub(super) fn set_node_count(&mut self, count: usize) {
+    /// There are so many that can change.
+    pub fn set_count(&mut self, count: usize) {
         self.limit = count;
     }
 
@@ -42,23 +55,23 @@ impl ChangeLog {
     }
 
     pub(super) fn end(&self) -> u64 {
-        self.base + self.nodes.len() as u64
+        self.base + self.entries.len() as u64
     }
 
-    /// Forgets what was written since `end`, because the nodes are again as they were then. Whoever
+    /// Forgets what was written since `end`, because everything is again as it was then. Whoever
     /// looked in between must be told, so that then everything stays.
     pub(super) fn take_back(&mut self, end: u64) {
         if self.told.get() <= end
             && let Some(offset) = end.checked_sub(self.base)
         {
-            self.nodes
+            self.entries
                 .truncate(usize::try_from(offset).unwrap_or(usize::MAX));
         }
     }
 
     /// What changed since; None when the log does not reach back that far.
-    pub fn since(&self, position: LogPosition) -> Option<&[NodeId]> {
+    pub fn since(&self, position: LogPosition) -> Option<&[T]> {
         let offset = position.0.checked_sub(self.base)?;
-        self.nodes.get(usize::try_from(offset).ok()?..)
+        self.entries.get(usize::try_from(offset).ok()?..)
     }
 }

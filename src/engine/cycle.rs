@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::preempting::PostFiltered;
 use super::waiting::Binding;
 use super::{Action, Awaited, Engine, EventKind, Nomination, ProfileState};
 use crate::cluster::{NodeId, PlacedId};
 use crate::framework::{Choice, Evaluation, Incoming, PluginSet, ReasonCounts};
 use crate::model::{PodShape, Time};
-use crate::queue::PodKey;
+use crate::queue::{Attempt, PodKey};
 use crate::telemetry::metrics::{ExtensionPoint, Status};
 
 impl Engine {
-    pub(super) fn cycle(&mut self, key: PodKey, now: Time, started: f64) {
+    pub(super) fn cycle(&mut self, key: PodKey, now: Time, mut attempt: Attempt) {
+        let (started, begin) = (attempt.started, (self.stopwatch)());
         self.unmark(key);
         let Some(pod) = self.pods.get(&key) else {
             return;
@@ -43,7 +45,17 @@ impl Engine {
         };
         let mut evaluation = self.classes.lend(class);
         let choice = self.place(key, profile, incoming, &mut evaluation);
-        self.metrics.algorithm((self.stopwatch)() - started);
+        let took = (self.stopwatch)() - begin;
+        let mut found = PostFiltered::default();
+        if let Ok(None) = choice {
+            found = self.post_filter(key, profile, incoming, &evaluation, &mut attempt, now);
+        }
+        if found.unfinished {
+            self.classes.give_back(class, evaluation);
+            self.queue.suspend(key, attempt);
+            return;
+        }
+        self.metrics.algorithm(took);
         match choice {
             Ok(Some(choice)) => {
                 self.explain(profile, incoming, &evaluation, choice);
@@ -51,7 +63,7 @@ impl Engine {
                 self.commit(key, &shape, choice, now, started);
             }
             Ok(None) => {
-                let failure = self.unschedulable(key, profile, incoming, &evaluation, now);
+                let failure = self.unschedulable(profile, &evaluation, found);
                 self.classes.give_back(class, evaluation);
                 self.failed(key, now, started, failure);
             }
@@ -215,12 +227,10 @@ impl Engine {
 
     /// Why nothing took the pod, in kube-scheduler's words.
     fn unschedulable(
-        &mut self,
-        key: PodKey,
+        &self,
         profile: usize,
-        incoming: Incoming<'_>,
         evaluation: &Evaluation,
-        now: Time,
+        answer: PostFiltered,
     ) -> Failure {
         let state = &self.profiles[profile];
         let mut message = format!("0/{} nodes are available:", self.cluster.node_count());
@@ -229,7 +239,6 @@ impl Engine {
             message.push_str(&reasons);
             message.push('.');
         }
-        let answer = self.post_filter(key, profile, incoming, evaluation, now);
         if !answer.words.is_empty() {
             message.push(' ');
             message.push_str(&answer.words);

@@ -12,8 +12,8 @@ use super::{
 use crate::cluster::PlacedId;
 use crate::framework::{Evaluation, EventKind as ClusterEventKind, Incoming, PostFilter};
 use crate::model::{PodGroup, PodRef, Time};
-use crate::preemption::{self, Candidate, Preemptor, Surroundings, Verdict};
-use crate::queue::{Cause, PodKey};
+use crate::preemption::{self, Candidate, Preemptor, Progress, Surroundings, Verdict};
+use crate::queue::{Attempt, Cause, PodKey};
 use crate::telemetry::metrics::{ExtensionPoint, Preemptor as Beneficiaries, Status};
 pub(super) use hopeless::Hopeless;
 use hopeless::Question;
@@ -31,6 +31,8 @@ pub(super) struct PostFiltered {
     pub(super) nomination: Nomination,
     /// What is to be done.
     pub(super) preempts: Option<Candidate>,
+    /// Nothing yet: others have their turn first.
+    pub(super) unfinished: bool,
 }
 
 /// For whom pods are evicted.
@@ -66,6 +68,7 @@ impl Engine {
         profile: usize,
         incoming: Incoming<'_>,
         evaluation: &Evaluation,
+        attempt: &mut Attempt,
         now: Time,
     ) -> PostFiltered {
         let state = &self.profiles[profile];
@@ -85,13 +88,20 @@ impl Engine {
             return nothing;
         }
         let begin = (self.stopwatch)();
-        let answer = self.look_for_victims(key, profile, incoming, evaluation, now);
+        let mut progress = Progress::slice(self.slice, attempt.looked);
+        let answer =
+            self.look_for_victims((key, profile), incoming, evaluation, &mut progress, now);
+        attempt.looked = progress.looked();
+        attempt.searched += (self.stopwatch)() - begin;
+        if answer.unfinished {
+            return answer;
+        }
         let status = if answer.preempts.is_some() {
             Status::Success
         } else {
             Status::Unschedulable
         };
-        let took = (self.stopwatch)() - begin;
+        let took = attempt.searched;
         let metrics = &self.profiles[profile].metrics;
         metrics.extension_point(ExtensionPoint::PostFilter, status, took);
         (self.preemption_metrics).attempt(Beneficiaries::Pod, status, took);
@@ -100,10 +110,10 @@ impl Engine {
 
     fn look_for_victims(
         &mut self,
-        key: PodKey,
-        profile: usize,
+        (key, profile): (PodKey, usize),
         incoming: Incoming<'_>,
         evaluation: &Evaluation,
+        progress: &mut Progress,
         now: Time,
     ) -> PostFiltered {
         let ineligible = |why: &str| PostFiltered {
@@ -134,7 +144,7 @@ impl Engine {
         let hopeless = |why: &str| PostFiltered {
             words: format!("preemption: {why}"),
             nomination: Nomination::Clear,
-            preempts: None,
+            ..PostFiltered::default()
         };
         // A pod that is nominated itself does not yield to that. What it would take is found out anew
         // for each pod.
@@ -180,9 +190,22 @@ impl Engine {
             surroundings,
             &preemptor,
             evaluation,
-            clearing,
+            (clearing, progress),
         );
+        #[cfg(test)]
+        if found != Verdict::Unfinished {
+            super::tests::is_as_anew(&found, |kept| {
+                let (pod, seen) = (&preemptor, evaluation);
+                preemption::search(cluster, profile, surroundings, pod, seen, kept)
+            });
+        }
         let candidate = match found {
+            Verdict::Unfinished => {
+                return PostFiltered {
+                    unfinished: true,
+                    ..PostFiltered::default()
+                };
+            }
             Verdict::Hopeless(why) => {
                 if self.explained.wanted {
                     let more = preemption::what_it_would_take(
@@ -215,6 +238,7 @@ impl Engine {
             ),
             nomination: Nomination::Set(node),
             preempts: Some(candidate),
+            unfinished: false,
         }
     }
 

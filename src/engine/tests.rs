@@ -15,11 +15,13 @@ mod outcomes;
 mod owners;
 mod permits;
 mod server;
+mod slices;
 mod volumes;
 mod waking;
 mod wild;
 mod words;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use super::waking::asked;
 use super::*;
 use crate::framework::{ClusterEvent, Topic};
 use crate::plugins::default_profile;
+use crate::preemption::{Memory, Progress};
 
 /// An engine of one profile that counts there.
 fn counted_engine_of(profile: Profile, seed: u64, metrics: &Arc<Metrics>) -> Engine {
@@ -46,6 +49,23 @@ fn engine(seed: u64) -> Engine {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Where a search that remembers has found something else than one that does not.
+    static STALE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes for [`Engine::audit`] if a search that knows nothing finds something else. A panic would end
+/// the attempt alone.
+pub(super) fn is_as_anew<T: PartialEq + std::fmt::Debug>(
+    found: &T,
+    search: impl FnOnce((&mut Memory, &mut Progress)) -> T,
+) {
+    let anew = search((&mut Memory::default(), &mut Progress::unlimited()));
+    if *found != anew {
+        STALE.with_borrow_mut(|stale| stale.push(format!("{found:?} is now {anew:?}")));
+    }
+}
 
 impl Engine {
     /// Fails if a hint would say yes to the event for a group that does not listen to it: asking
@@ -67,6 +87,7 @@ impl Engine {
 
     /// Fails unless the parts of the engine agree with each other.
     pub(crate) fn audit(&self) {
+        STALE.with_borrow(|stale| assert!(stale.is_empty(), "{stale:#?}"));
         self.queue.audit();
         self.cluster.audit();
         self.gangs.table.audit();
@@ -90,7 +111,7 @@ impl Engine {
             let queued = self.queue.get(*key).expect("a waiting pod is in the queue");
             assert_eq!(queued.class, pod.class);
             let binding = pod.binding.is_some();
-            let in_flight = queued.state == crate::queue::State::InFlight;
+            let in_flight = queued.state == State::InFlight;
             let placed = binding || pod.permission.is_some();
             assert_eq!(in_flight, placed, "{}", pod.reference);
             assert!(self.classes.get(pod.class).is_some());

@@ -18,6 +18,8 @@ pub struct Member {
     pub topology: GangTopology,
     /// On its way out: it takes room and does not count.
     pub terminating: bool,
+    /// When it started (see [`crate::model::Eviction`]), which others of its gang are judged by.
+    pub started: Option<i64>,
     /// Where it is.
     pub place: Place,
 }
@@ -61,6 +63,7 @@ impl Member {
             min: membership.min,
             topology: membership.topology.clone(),
             terminating: pod.terminating,
+            started: pod.eviction.started,
             place,
         }
     }

@@ -16,6 +16,8 @@ pub struct Budgets {
     /// Evictions that were sent since a budget was heard of last, by namespace and name.
     spent: BTreeMap<Name, i32>,
     revision: u64,
+    /// Moves whenever something is spent.
+    spendings: u64,
 }
 
 /// A namespace and a name, or a label and its value.
@@ -92,6 +94,7 @@ impl Budgets {
         let names: Vec<Name> = (self.of(pod, labels).into_iter())
             .map(|budget| (budget.namespace.clone(), budget.name.clone()))
             .collect();
+        self.spendings += u64::from(!names.is_empty());
         for name in names {
             *self.spent.entry(name).or_default() += 1;
         }
@@ -117,6 +120,11 @@ impl Budgets {
     /// A number that moves whenever a budget does.
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// One that moves also whenever something is spent, see [`Allowance::strict`].
+    pub(super) fn strict_revision(&self) -> u64 {
+        self.revision + self.spendings
     }
 
     /// Whether there is none.

@@ -10,12 +10,13 @@ use crate::cluster::{Cluster, Keep, NodeId, PlacedRecord, ResourceId};
 use crate::framework::{Diagnosis, PluginSet, Profile, Reason, left_beside};
 use crate::gang::GangId;
 
+/// How many plain pods could be looked at instead of one for which a gang or the budgets are asked.
+const DEAR: usize = 6;
+
 /// What may go from a node, the most important first, and what of it is to be put back first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stock {
     pub(super) units: Vec<Unit>,
-    /// Whether pods of groups are on the node.
-    pub(super) of_groups: bool,
     /// How many pods of each unit a budget protects.
     violations: Vec<usize>,
 }
@@ -67,6 +68,15 @@ impl Stock {
     fn is_dragged(&self, place: usize, victims: &[usize]) -> bool {
         let gang = self.units.get(place).and_then(|unit| unit.surplus);
         gang.is_some() && self.chosen(victims).any(|victim| victim.core == gang)
+    }
+
+    /// What it took to find out about the node, see [`super::SLICE`]. `budgets`: whether there are any.
+    pub(super) fn effort(&self, cluster: &Cluster, node: NodeId, budgets: bool) -> usize {
+        let pods = cluster.pods_on(node);
+        let records = pods.iter().filter_map(|pod| cluster.placed(*pod));
+        let asked = records.filter(|record| budgets || record.grouped).count();
+        let together = (self.units.iter().map(|unit| unit.pods().len())).filter(|pods| *pods > 1);
+        2 + pods.len() + DEAR * (asked + together.sum::<usize>())
     }
 
     /// How many pods of these units a budget protects.

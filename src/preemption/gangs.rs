@@ -13,15 +13,17 @@ mod scene;
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::budgets::Allowance;
 use super::dry_run::Stock;
-use super::units::{Finder, Taken, Unit};
-use super::{Preemptor, Surroundings, lowest_priority};
-use crate::cluster::{Cluster, Keep, NodeId, PlacedId, PlacedRecord};
+use super::known::Known;
+use super::units::{Unit, nodes_of};
+use super::{Memory, Preemptor, Progress, Surroundings, lowest_priority};
+use crate::cluster::{Cluster, Keep, NodeId, NodeSet, PlacedId, PlacedRecord};
 use crate::framework::{Incoming, Obstacle};
 use crate::gang::{CandidateClass, Domain, GangId, Request, domains, order, plan};
-use cost::GangCost;
+pub(in crate::preemption) use cost::GangCost;
 use prices::Prices;
 use reprieve::{Skipped, can_be_taken, reprieve};
 use scene::Scene;
@@ -46,6 +48,8 @@ pub enum GangVerdict {
     Hopeless(String),
     /// If these go it fits.
     Candidate(GangCandidate),
+    /// Nothing yet: the slice has ended.
+    Unfinished,
 }
 
 /// Who has to go for a gang.
@@ -61,51 +65,52 @@ pub struct GangCandidate {
     pub nodes: Vec<(usize, NodeId)>,
 }
 
-/// Finds the pods that have to go so that the gang fits.
+/// Finds the pods that have to go so that the gang fits. What clearing nodes costs while everybody is
+/// where they are is remembered, so that it goes on there if it is begun again after a slice.
 pub fn search_for_gang(
     cluster: &mut Cluster,
     preemptor: GangPreemptor<'_>,
     classes: &mut [CandidateClass],
     surroundings: Surroundings<'_>,
+    (memory, progress): (&mut Memory, &mut Progress),
 ) -> GangVerdict {
-    let lowest = lowest_priority(cluster, surroundings.gangs);
+    let gangs = surroundings.gangs;
+    let lowest = lowest_priority(cluster, gangs);
     if lowest.is_none_or(|lowest| lowest >= preemptor.priority) {
         let why = "No preemption victims found for incoming preemptor";
         return GangVerdict::Hopeless(why.to_owned());
     }
     let skipped = reprieve::skipped(cluster, preemptor.request, classes);
+    memory.refresh(cluster, gangs);
+    progress.expect(cluster.node_count() * classes.len() * ASKED);
+    let mut own = NodeSet::new();
+    for node in gangs
+        .get(preemptor.gang)
+        .into_iter()
+        .flat_map(|gang| nodes_of(cluster, gang))
+    {
+        own.insert(node);
+    }
     let mut search = Search {
         preemptor,
         surroundings,
+        own,
+        known: Vec::new(),
+        memory,
+        progress,
         classes,
         skipped,
         most: (0, 0),
     };
-    let limits = Limits {
-        below: preemptor.priority,
-        violate_pdb: preemptor.violate_pdb,
-    };
-    let kept = Limits {
-        violate_pdb: false,
-        ..limits
-    };
-    let mut found = search.cheapest(cluster, kept);
-    if found.is_none() && limits.violate_pdb && !surroundings.budgets.is_empty() {
-        found = search.cheapest(cluster, limits);
-    }
-    if let Some((_, found)) = found {
-        return GangVerdict::Candidate(found);
-    }
-    let (placed, left) = search.most;
-    let mut why = format!(
-        "minCount ({}) cannot be satisfied: {placed} scheduled, {left} remaining",
-        preemptor.request.need.pods
-    );
-    if let Some(more) = search.what_it_would_take(cluster, limits) {
-        why = format!("{why}; {more}");
-    }
-    GangVerdict::Hopeless(why)
+    let verdict = search.verdict(cluster);
+    // What was tried is undone.
+    memory.stands(cluster, gangs);
+    verdict
 }
+
+/// How often it is asked for the least that has to go, with other limits: as the gang may evict, and
+/// twice to tell what it would take.
+const ASKED: usize = 3;
 
 /// Who may be evicted.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +137,12 @@ struct Chosen {
 struct Search<'a, 'b> {
     preemptor: GangPreemptor<'a>,
     surroundings: Surroundings<'a>,
+    /// Where pods of the gang are, so that clearing the node costs it something else than others.
+    own: NodeSet,
+    /// What clearing nodes costs while everybody is where they are, for each class.
+    known: Vec<Arc<Known<Option<GangCost>>>>,
+    memory: &'b mut Memory,
+    progress: &'b mut Progress,
     classes: &'b mut [CandidateClass],
     /// Which plugins have nothing to say while nobody is gone.
     skipped: Skipped,
@@ -140,15 +151,54 @@ struct Search<'a, 'b> {
 }
 
 impl Search<'_, '_> {
-    /// The least that has to go, of all domains in question.
+    fn verdict(&mut self, cluster: &mut Cluster) -> GangVerdict {
+        let limits = Limits {
+            below: self.preemptor.priority,
+            violate_pdb: self.preemptor.violate_pdb,
+        };
+        let kept = Limits {
+            violate_pdb: false,
+            ..limits
+        };
+        let mut found = self.cheapest(cluster, kept);
+        let or_else = limits.violate_pdb && !self.surroundings.budgets.is_empty();
+        if found.is_none() && or_else && !self.progress.has_ended() {
+            found = self.cheapest(cluster, limits);
+        }
+        if let Some((_, found)) = found {
+            return GangVerdict::Candidate(found);
+        }
+        if self.progress.has_ended() {
+            return GangVerdict::Unfinished;
+        }
+        let (placed, left) = self.most;
+        let mut why = format!(
+            "minCount ({}) cannot be satisfied: {placed} scheduled, {left} remaining",
+            self.preemptor.request.need.pods
+        );
+        if let Some(more) = self.what_it_would_take(cluster, limits) {
+            why = format!("{why}; {more}");
+        }
+        if self.progress.has_ended() {
+            return GangVerdict::Unfinished;
+        }
+        GangVerdict::Hopeless(why)
+    }
+
+    /// The least that has to go, of all domains in question; nothing if the slice has ended before.
     fn cheapest(
         &mut self,
         cluster: &mut Cluster,
         limits: Limits,
     ) -> Option<(GangCost, GangCandidate)> {
         let request = self.preemptor.request;
+        let domains = domains(cluster, request.topology, request.anchors);
+        self.price(cluster, &domains, limits);
+        if self.progress.has_ended() {
+            return None;
+        }
         let mut best: Option<(GangCost, GangCandidate)> = None;
-        for domain in domains(cluster, request.topology, request.anchors) {
+        for domain in domains {
             let found = self.in_domain(cluster, &domain, limits);
             if let Some(found) = found
                 && best.as_ref().is_none_or(|(held, _)| found.0 < *held)
@@ -192,13 +242,11 @@ impl Search<'_, '_> {
     ) -> Option<(GangCost, GangCandidate)> {
         let request = self.preemptor.request;
         let order = order(request, self.classes);
-        let (gangs, budgets) = (self.surroundings.gangs, self.surroundings.budgets);
         let mut scene = Scene {
-            finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
-            taken: Taken::default(),
-            allowance: Allowance::strict(budgets),
-            prices: (0..self.classes.len()).map(|_| Prices::default()).collect(),
-            limits,
+            prices: (self.known.iter())
+                .map(|known| Prices::new(Arc::clone(known), &self.own, cluster))
+                .collect(),
+            ..self.scene(limits)
         };
         let mut missing: BTreeMap<&str, usize> = (request.need.roles.iter())
             .map(|(role, asked)| (&**role, *asked))
@@ -319,47 +367,6 @@ impl Search<'_, '_> {
         Some(node)
     }
 
-    fn evict(
-        &self,
-        cluster: &mut Cluster,
-        scene: &mut Scene<'_>,
-        unit: Unit,
-        chosen: &mut Vec<Chosen>,
-    ) {
-        let mut records = Vec::new();
-        for &pod in unit.pods() {
-            let Some(record) = cluster.placed(pod) else {
-                continue;
-            };
-            scene.taken.take(self.surroundings.gangs, record);
-            let labels = cluster.labels_of(record.peers);
-            if scene.allowance.counts(&record.reference, labels) {
-                scene.allowance.charge(&record.reference, labels);
-                for prices in &mut scene.prices {
-                    prices.forget_all();
-                }
-            }
-            records.extend(cluster.remove(pod));
-        }
-        // What is left of a gang may be its core now, wherever it is.
-        let gangs = self.surroundings.gangs;
-        let touched = (records.iter()).filter_map(|record| gangs.of_member(&record.reference.uid));
-        for gang in touched {
-            let members = gangs.get(gang).into_iter().flat_map(|gang| gang.members());
-            for (uid, _) in members {
-                let placed = cluster
-                    .placed_by_uid(uid)
-                    .and_then(|pod| cluster.placed(pod));
-                if let Some(record) = placed {
-                    for prices in &mut scene.prices {
-                        prices.forget(record.node);
-                    }
-                }
-            }
-        }
-        chosen.push(Chosen { unit, records });
-    }
-
     /// Whether there could be room for enough members if all were gone that may go: a bound that is
     /// cheap to come by.
     fn may_fit(&self, cluster: &Cluster, domain: &Domain, limits: Limits) -> bool {
@@ -397,14 +404,7 @@ impl Search<'_, '_> {
         domain: &Domain,
         limits: Limits,
     ) -> Option<(GangCost, GangCandidate)> {
-        let gangs = self.surroundings.gangs;
-        let mut scene = Scene {
-            finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
-            taken: Taken::default(),
-            allowance: Allowance::strict(self.surroundings.budgets),
-            prices: Vec::new(),
-            limits,
-        };
+        let mut scene = self.scene(limits);
         let nodes: Vec<NodeId> = domain
             .nodes
             .as_ref()

@@ -6,13 +6,18 @@
 )]
 
 mod gangs;
+mod memory;
 mod model;
 mod scene;
 mod single;
 
+use std::sync::Arc;
+
 use super::*;
-use crate::plugins::default_profile;
+use crate::framework::{Code, Diagnosis, Filter, Plugin};
+use crate::model::PodShape;
 use crate::plugins::testing::plain::{Amounts, PlainNode, PlainPod};
+use crate::plugins::{default_profile, defaults};
 
 /// Two nodes of four cpu, each with pods of these priorities and amounts of cpu.
 fn cluster(pods: &[(usize, i32, i64)]) -> Cluster {
@@ -37,11 +42,14 @@ fn cluster(pods: &[(usize, i32, i64)]) -> Cluster {
 }
 
 fn verdict(cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
-    let profile = default_profile("berth");
+    verdict_of(&default_profile("berth"), cluster, priority, cpu)
+}
+
+fn verdict_of(profile: &Profile, cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
     let pod = PlainPod::asking("pod", &[("cpu", cpu)]).compiled("", 1);
     let shape = pod.waiting.unwrap().shape;
     let mut evaluation = Evaluation::default();
-    evaluation.filter(&profile, &shape, cluster);
+    evaluation.filter(profile, &shape, cluster);
     assert!(evaluation.feasible().is_empty());
     let preemptor = Preemptor {
         pod: (&shape).into(),
@@ -53,14 +61,13 @@ fn verdict(cluster: &mut Cluster, priority: i32, cpu: i64) -> Verdict {
         gangs: &Gangs::default(),
         budgets: &Budgets::default(),
     };
-    let mut memory = Memory::default();
     search(
         cluster,
-        &profile,
+        profile,
         surroundings,
         &preemptor,
         &evaluation,
-        &mut memory,
+        (&mut Memory::default(), &mut Progress::unlimited()),
     )
 }
 
@@ -114,4 +121,40 @@ fn who_is_too_large_is_told_at_once() {
     let mut cluster = cluster(&[(0, 1, 3000)]);
     let text = "0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
     assert_eq!(verdict(&mut cluster, 5, 9000), hopeless(text));
+}
+
+/// Takes no pod on the second node, whoever is there.
+struct FirstNodeOnly;
+
+impl Plugin for FirstNodeOnly {
+    fn name(&self) -> &'static str {
+        "FirstNodeOnly"
+    }
+
+    fn filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+}
+
+impl Filter for FirstNodeOnly {
+    fn obstacle(&self, _: &PodShape, _: &Cluster) -> Obstacle {
+        Obstacle::None
+    }
+
+    fn filter(&self, _: &PodShape, _: &Cluster, left: &mut NodeSet, why: &mut Diagnosis) {
+        let second = NodeSet::single(NodeId::new(1));
+        let reason = Reason::Text("not the first node");
+        why.reject(left, &second, reason, Code::Unschedulable);
+    }
+}
+
+#[test]
+fn all_nodes_are_told_of_where_the_best_one_is_none() {
+    let mut plugins = defaults();
+    plugins.push((Arc::new(FirstNodeOnly), 0));
+    let profile = Profile::new("berth", plugins);
+    let mut cluster = cluster(&[(0, 9, 3000), (1, 1, 3000)]);
+    let text = "0/2 nodes are available: \
+                1 No preemption victims found for incoming pod, 1 not the first node.";
+    assert_eq!(verdict_of(&profile, &mut cluster, 5, 2000), hopeless(text));
 }

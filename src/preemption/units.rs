@@ -89,6 +89,11 @@ fn group_priority(gang: &Gang) -> Option<i32> {
     Some(object.priority.unwrap_or(0))
 }
 
+/// Where pods of the gang are; a node as often as there are some.
+pub(super) fn nodes_of(cluster: &Cluster, gang: &Gang) -> impl Iterator<Item = NodeId> {
+    (gang.members()).filter_map(|(uid, _)| Some(cluster.placed(cluster.placed_by_uid(uid)?)?.node))
+}
+
 /// How many members of which gangs, and of which of their roles, are victims already.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
@@ -152,15 +157,14 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds what can be evicted on a node, in no particular order. Answers whether pods of groups are
-    /// there.
+    /// Adds what can be evicted on a node, in no particular order.
     pub(super) fn on(
         &mut self,
         cluster: &Cluster,
         node: NodeId,
         taken: &Taken,
         units: &mut Vec<Unit>,
-    ) -> bool {
+    ) {
         let mut of_gangs: BTreeMap<GangId, Vec<PlacedId>> = BTreeMap::new();
         for &id in cluster.pods_on(node) {
             let Some(record) = cluster.placed(id) else {
@@ -179,13 +183,11 @@ impl<'a> Finder<'a> {
                 None => {}
             }
         }
-        let any = !of_gangs.is_empty();
         for (id, pods) in of_gangs {
             if let Some(gang) = self.gangs.get(id) {
                 self.of_gang(cluster, (id, gang), &pods, taken, units);
             }
         }
-        any
     }
 
     fn of_gang(

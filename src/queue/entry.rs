@@ -35,6 +35,28 @@ pub struct PodKey(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClassId(pub u32);
 
+/// What an attempt has come to that is not finished in one turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Attempt {
+    /// When it began, in seconds on a clock that only metrics read.
+    pub started: f64,
+    /// Seconds that were spent on the search for victims.
+    pub searched: f64,
+    /// Nodes that were looked at in that search.
+    pub looked: usize,
+}
+
+impl Attempt {
+    /// One that begins now.
+    pub const fn new(started: f64) -> Self {
+        Self {
+            started,
+            searched: 0.0,
+            looked: 0,
+        }
+    }
+}
+
 /// Where a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -50,6 +72,8 @@ pub enum State {
     Gated,
     /// Being decided or bound.
     InFlight,
+    /// Being decided, and somebody else has a turn in between.
+    Unfinished,
     /// Waits with its gang, whose own state says where.
     WithGang,
 }
@@ -78,6 +102,8 @@ pub struct QueuedPod {
     pub state: State,
     /// How often it was tried.
     pub attempts: u32,
+    /// What the attempt has come to that is not finished yet.
+    pub(super) attempt: Attempt,
     /// When it first came into the active queue.
     pub first_attempt: Option<Time>,
     /// Who rejected it the last time.
@@ -111,6 +137,7 @@ impl QueuedPod {
             peers: PeerId::default(),
             state: State::InFlight,
             attempts: 0,
+            attempt: Attempt::default(),
             first_attempt: None,
             rejectors: PluginSet::default(),
             flushed: false,

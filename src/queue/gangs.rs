@@ -89,7 +89,9 @@ impl SchedulingQueue {
                     held.since = Some(since);
                 }
                 match state {
-                    State::InFlight | State::ErrorBackoff(_) => self.enter(key, state),
+                    State::InFlight | State::Unfinished | State::ErrorBackoff(_) => {
+                        self.enter(key, state);
+                    }
                     _ => self.activate(key, Cause::PodAdd, since),
                 }
             }

@@ -47,6 +47,7 @@ impl SchedulingQueue {
                 }
                 State::Unschedulable => self.unschedulable.contains(*key, &pod.group()),
                 State::Gated => self.gated.contains(key),
+                State::Unfinished => self.unfinished.contains(&order),
                 State::InFlight | State::WithGang => {
                     places -= 1;
                     true
@@ -60,7 +61,8 @@ impl SchedulingQueue {
             + self.backoff.len()
             + self.error_backoff.len()
             + self.unschedulable.len()
-            + self.gated.len();
+            + self.gated.len()
+            + self.unfinished.len();
         assert_eq!(all, places as usize, "some pod is in a second place");
     }
 }

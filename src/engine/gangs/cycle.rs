@@ -13,11 +13,12 @@ use crate::gang::{
 };
 use crate::model::{GangTopology, Time};
 use crate::preemption::Surroundings;
-use crate::queue::{ClassId, Listener, PodKey};
+use crate::queue::{Attempt, ClassId, Listener, PodKey};
 use crate::telemetry::metrics::GangResult;
 
 impl Engine {
-    pub(in crate::engine) fn gang_cycle(&mut self, id: GangId, now: Time, started: f64) {
+    pub(in crate::engine) fn gang_cycle(&mut self, id: GangId, now: Time, mut attempt: Attempt) {
+        let (started, begin) = (attempt.started, (self.stopwatch)());
         let Some(gang) = self.gangs.table.get(id) else {
             return;
         };
@@ -36,7 +37,9 @@ impl Engine {
             }
             return;
         }
-        self.queue.gang_tried(members.iter().copied(), now);
+        if attempt.looked == 0 {
+            self.queue.gang_tried(members.iter().copied(), now);
+        }
         for &member in &members {
             self.unmark(member);
         }
@@ -45,8 +48,17 @@ impl Engine {
             return;
         }
         let answer = self.plan_gang(id, &members);
-        let took = (self.stopwatch)() - started;
-        self.metrics.algorithm(took);
+        let planned = (self.stopwatch)();
+        let mut found = GangPostFiltered::default();
+        if let Err(refused) = &answer {
+            found = self.gang_post_filter(id, &members, refused, &mut attempt, now);
+        }
+        if found.unfinished {
+            self.queue.suspend(unit, attempt);
+            return;
+        }
+        self.metrics.algorithm(planned - begin);
+        let took = planned - started;
         match answer {
             Ok(plan) => {
                 self.gang_metrics.attempt(GangResult::Scheduled, took);
@@ -54,7 +66,7 @@ impl Engine {
             }
             Err(refused) => {
                 self.gang_metrics.attempt(GangResult::Unschedulable, took);
-                self.gang_refused(id, &members, &refused, now);
+                self.gang_refused(id, &members, &refused, &found, now);
             }
         }
     }
@@ -208,17 +220,14 @@ impl Engine {
         self.gang_changed(id, super::News::NoHelp, now);
     }
 
-    fn gang_refused(&mut self, id: GangId, members: &[PodKey], refused: &Refused, now: Time) {
-        let unreadable = refused
-            .refused
-            .iter()
-            .any(|refusal| refusal.error.is_some());
-        let answer = if unreadable {
-            self.release_room(id, now);
-            GangPostFiltered::default()
-        } else {
-            self.gang_post_filter(id, members, now)
-        };
+    fn gang_refused(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        refused: &Refused,
+        answer: &GangPostFiltered,
+        now: Time,
+    ) {
         let page = self.gangs.page(id);
         page.room = refused.room;
         if refused.unchanged && answer.preempts.is_none() && page.preemption == answer.words {

@@ -7,10 +7,12 @@ use crate::engine::preempting::Beneficiary;
 use crate::engine::waiting::Waiting;
 use crate::engine::{Engine, Nomination};
 use crate::framework::PostFilter;
-use crate::gang::GangId;
+use crate::gang::{GangId, Refused};
 use crate::model::Time;
-use crate::preemption::{self, GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
-use crate::queue::PodKey;
+use crate::preemption::{
+    self, GangCandidate, GangPreemptor, GangVerdict, Progress, search_for_gang,
+};
+use crate::queue::{Attempt, PodKey};
 use crate::telemetry::metrics::{Preemptor, Status};
 
 /// What is found out after a gang was refused.
@@ -20,6 +22,8 @@ pub(super) struct GangPostFiltered {
     pub(super) words: String,
     /// What is to be done.
     pub(super) preempts: Option<GangCandidate>,
+    /// Nothing yet: others have their turn first.
+    pub(super) unfinished: bool,
 }
 
 impl Engine {
@@ -28,19 +32,28 @@ impl Engine {
         &mut self,
         id: GangId,
         members: &[PodKey],
+        refused: &Refused,
+        attempt: &mut Attempt,
         now: Time,
     ) -> GangPostFiltered {
+        let mut refusals = refused.refused.iter();
+        let unreadable = refusals.any(|refusal| refusal.error.is_some());
         let first = members.first().and_then(|key| self.pods.get(key));
         let profile = first.map(|pod| &self.profiles[pod.profile].profile);
         let preempts = profile.is_some_and(|held| held.post_filter == PostFilter::Preemption);
-        if !preempts || !self.may_evict {
+        if unreadable || !preempts || !self.may_evict {
             self.release_room(id, now);
             return GangPostFiltered::default();
         }
         let begin = (self.stopwatch)();
-        let (status, answer) = self.look_for_gang_victims(id, members, now);
-        let took = (self.stopwatch)() - begin;
-        (self.preemption_metrics).attempt(Preemptor::PodGroup, status, took);
+        let mut progress = Progress::slice(self.slice, attempt.looked);
+        let (status, answer) = self.look_for_gang_victims(id, members, &mut progress, now);
+        attempt.looked = progress.looked();
+        attempt.searched += (self.stopwatch)() - begin;
+        if !answer.unfinished {
+            let took = attempt.searched;
+            (self.preemption_metrics).attempt(Preemptor::PodGroup, status, took);
+        }
         answer
     }
 
@@ -48,11 +61,12 @@ impl Engine {
         &mut self,
         id: GangId,
         members: &[PodKey],
+        progress: &mut Progress,
         now: Time,
     ) -> (Status, GangPostFiltered) {
         let told = |why: &str| GangPostFiltered {
             words: format!(", pod group preemption: {why}"),
-            preempts: None,
+            ..GangPostFiltered::default()
         };
         let first = members.first().and_then(|key| self.pods.get(key));
         let Some((gang, first)) = self.gangs.table.get(id).zip(first) else {
@@ -70,6 +84,7 @@ impl Engine {
             return (Status::Success, told(why));
         }
         self.release_room(id, now);
+        let mut memory = std::mem::take(&mut self.clearing);
         let verdict = self.with_request(id, members, |cluster, request, classes, rest| {
             let profile = &request.profile.preemption;
             let preemptor = GangPreemptor {
@@ -78,10 +93,26 @@ impl Engine {
                 violate_pdb: profile.violate_pdb,
                 request,
             };
-            search_for_gang(cluster, preemptor, classes, rest)
+            let kept = (&mut memory, progress);
+            let found = search_for_gang(cluster, preemptor, classes, rest, kept);
+            #[cfg(test)]
+            if found != GangVerdict::Unfinished {
+                crate::engine::tests::is_as_anew(&found, |kept| {
+                    search_for_gang(cluster, preemptor, classes, rest, kept)
+                });
+            }
+            found
         });
+        self.clearing = memory;
         match verdict {
             None => (Status::Error, GangPostFiltered::default()),
+            Some(GangVerdict::Unfinished) => {
+                let unfinished = GangPostFiltered {
+                    unfinished: true,
+                    ..GangPostFiltered::default()
+                };
+                (Status::Unschedulable, unfinished)
+            }
             Some(GangVerdict::Hopeless(why)) => (Status::Unschedulable, told(&why)),
             Some(GangVerdict::Candidate(found)) => match self.preemptions.allow(unit, now) {
                 Err(denied) => {

@@ -9,7 +9,7 @@ use crate::preemption::units::{Unit, started};
 /// gang can do without go before its core, whole gangs rather than parts of one, few pods, and those
 /// that started last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct GangCost {
+pub(in crate::preemption) struct GangCost {
     violations: usize,
     highest: i32,
     cores: usize,

@@ -1,11 +1,12 @@
 //! The state of a trial.
 
-use super::Limits;
 use super::prices::Prices;
+use super::{Chosen, Limits, Search};
 use crate::cluster::{Cluster, NodeId};
+use crate::preemption::Surroundings;
 use crate::preemption::budgets::Allowance;
 use crate::preemption::dry_run::Stock;
-use crate::preemption::units::{Finder, Taken, Unit};
+use crate::preemption::units::{Finder, Taken, Unit, nodes_of};
 
 /// The trial as far as it has come.
 pub(super) struct Scene<'a> {
@@ -15,6 +16,57 @@ pub(super) struct Scene<'a> {
     /// What clearing nodes costs, for each class.
     pub(super) prices: Vec<Prices>,
     pub(super) limits: Limits,
+}
+
+impl<'a> Search<'a, '_> {
+    /// Nobody is seated or evicted yet, and no price is known.
+    pub(super) fn scene(&self, limits: Limits) -> Scene<'a> {
+        let Surroundings { gangs, budgets } = self.surroundings;
+        Scene {
+            finder: Finder::new(gangs, limits.below).without(self.preemptor.gang),
+            taken: Taken::default(),
+            allowance: Allowance::strict(budgets),
+            prices: Vec::new(),
+            limits,
+        }
+    }
+
+    /// A unit goes: its pods are gone from now on.
+    pub(super) fn evict(
+        &self,
+        cluster: &mut Cluster,
+        scene: &mut Scene<'_>,
+        unit: Unit,
+        chosen: &mut Vec<Chosen>,
+    ) {
+        let mut records = Vec::new();
+        for &pod in unit.pods() {
+            let Some(record) = cluster.placed(pod) else {
+                continue;
+            };
+            scene.taken.take(self.surroundings.gangs, record);
+            let labels = cluster.labels_of(record.peers);
+            if scene.allowance.counts(&record.reference, labels) {
+                scene.allowance.charge(&record.reference, labels);
+                for prices in &mut scene.prices {
+                    prices.forget_all();
+                }
+            }
+            records.extend(cluster.remove(pod));
+        }
+        // What is left of a gang may be its core now, wherever it is.
+        let gangs = self.surroundings.gangs;
+        let touched = (records.iter()).filter_map(|record| gangs.of_member(&record.reference.uid));
+        for gang in touched {
+            let left = gangs.get(gang).into_iter();
+            for node in left.flat_map(|gang| nodes_of(cluster, gang)) {
+                for prices in &mut scene.prices {
+                    prices.forget(node);
+                }
+            }
+        }
+        chosen.push(Chosen { unit, records });
+    }
 }
 
 impl Scene<'_> {

@@ -15,20 +15,23 @@ use super::scene::{Scene, ZONE, modest_pod, pod, priority, scene};
 use crate::cluster::{Cluster, Keep, NodeId, PeerId, PlacedId};
 use crate::framework::{Nominations, Profile};
 use crate::gang::{
-    Candidate, CandidateClass, Gangs, Member, Need, Place, Plan, Refused, Request, plan,
+    Candidate, CandidateClass, GangId, Gangs, Member, Need, Place, Plan, Refused, Request, plan,
 };
 use crate::model::{CompiledPod, Dialect, GangTopology, GroupRef};
 use crate::plugins::default_profile;
 use crate::plugins::testing::cases;
 use crate::plugins::testing::plain::PlainPod;
-use crate::preemption::{GangCandidate, GangPreemptor, GangVerdict, Surroundings, search_for_gang};
+use crate::preemption::{
+    Budgets, GangCandidate, GangPreemptor, GangVerdict, Memory, Progress, Surroundings,
+    search_for_gang,
+};
 use crate::queue::PodKey;
 
 const PRIORITY: i32 = 5;
 
 /// A gang that wants room.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(super) struct Asked {
     templates: Vec<PlainPod>,
     /// Template and role.
     members: Vec<(usize, Option<&'static str>)>,
@@ -38,7 +41,7 @@ struct Asked {
     violate_pdb: bool,
 }
 
-fn asked(template: BoxedStrategy<PlainPod>) -> impl Strategy<Value = Asked> {
+pub(super) fn asked(template: BoxedStrategy<PlainPod>) -> impl Strategy<Value = Asked> {
     let role = select(vec![None, Some("launcher"), Some("worker")]);
     (
         vec(template, 1..=2),
@@ -72,18 +75,18 @@ fn asked(template: BoxedStrategy<PlainPod>) -> impl Strategy<Value = Asked> {
 }
 
 /// The gang in a cluster.
-struct Trial<'a> {
+pub(super) struct Trial<'a> {
     scene: &'a Scene,
     asked: &'a Asked,
     profile: Profile,
-    cluster: Cluster,
-    gangs: Gangs,
+    pub(super) cluster: Cluster,
+    pub(super) gangs: Gangs,
     pods: Vec<CompiledPod>,
     peers: Vec<PeerId>,
 }
 
 impl<'a> Trial<'a> {
-    fn new(scene: &'a Scene, asked: &'a Asked) -> Self {
+    pub(super) fn new(scene: &'a Scene, asked: &'a Asked) -> Self {
         let mut cluster = scene.cluster();
         let mut gangs = scene.gangs();
         let reference = Arc::new(GroupRef {
@@ -102,6 +105,7 @@ impl<'a> Trial<'a> {
                 min: None,
                 topology: GangTopology::default(),
                 terminating: false,
+                started: None,
                 place: Place::Waiting(PodKey(place as u64)),
             };
             gangs.put(&pod.uid, &reference, member, || PodKey(500));
@@ -187,20 +191,29 @@ impl<'a> Trial<'a> {
     }
 
     fn search(&mut self) -> GangVerdict {
-        let violate_pdb = self.asked.violate_pdb;
         let budgets = self.scene.disruption_budgets();
+        let kept = (&mut Memory::default(), &mut Progress::unlimited());
+        let gang = self.gangs.of_member("member-0").unwrap();
+        self.search_for(gang, &budgets, kept)
+    }
+
+    /// The same, as if they were of this gang.
+    pub(super) fn search_for(
+        &mut self,
+        gang: GangId,
+        budgets: &Budgets,
+        kept: (&mut Memory, &mut Progress),
+    ) -> GangVerdict {
+        let violate_pdb = self.asked.violate_pdb;
         self.ask(&BTreeMap::new(), |cluster, gangs, request, classes| {
             let preemptor = GangPreemptor {
-                gang: gangs.of_member("member-0").unwrap(),
+                gang,
                 priority: PRIORITY,
                 violate_pdb,
                 request,
             };
-            let surroundings = Surroundings {
-                gangs,
-                budgets: &budgets,
-            };
-            search_for_gang(cluster, preemptor, classes, surroundings)
+            let surroundings = Surroundings { gangs, budgets };
+            search_for_gang(cluster, preemptor, classes, surroundings, kept)
         })
     }
 
@@ -320,6 +333,7 @@ fn lead(scene: &Scene, asked: &Asked) -> Outcome {
             }
         }
         GangVerdict::Candidate(found) => found_well(&mut trial, &found, &ways),
+        GangVerdict::Unfinished => panic!("it has no limit"),
     }
 }
 

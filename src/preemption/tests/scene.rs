@@ -13,7 +13,7 @@ use crate::api;
 use crate::cluster::Cluster;
 use crate::gang::{Gangs, Member, Place};
 use crate::model::{
-    Dialect, DisruptionBudget, GangTopology, GroupRef, Membership, PodGroup, labels,
+    CompiledPod, Dialect, DisruptionBudget, GangTopology, GroupRef, Membership, PodGroup, labels,
 };
 use crate::plugins::testing::arbitrary::node_name;
 use crate::plugins::testing::naive::World;
@@ -104,7 +104,7 @@ pub(super) fn pod(priority: BoxedStrategy<i32>) -> BoxedStrategy<PlainPod> {
     prop_oneof![3 => modest.clone(), 1 => in_company(modest)].boxed()
 }
 
-fn node(place: usize) -> impl Strategy<Value = PlainNode> {
+pub(super) fn node(place: usize) -> impl Strategy<Value = PlainNode> {
     (
         select(vec!["a", "b"]),
         select(vec![2000, 4000, 4000]),
@@ -131,7 +131,7 @@ fn node(place: usize) -> impl Strategy<Value = PlainNode> {
         })
 }
 
-fn running(pod: BoxedStrategy<PlainPod>) -> impl Strategy<Value = Running> {
+pub(super) fn running(pod: BoxedStrategy<PlainPod>) -> impl Strategy<Value = Running> {
     (
         pod,
         any::<usize>(),
@@ -148,7 +148,7 @@ fn running(pod: BoxedStrategy<PlainPod>) -> impl Strategy<Value = Running> {
         })
 }
 
-fn group() -> impl Strategy<Value = Group> {
+pub(super) fn group() -> impl Strategy<Value = Group> {
     let dialect = select(vec![
         Dialect::Kubernetes,
         Dialect::Kubernetes,
@@ -183,7 +183,7 @@ fn group() -> impl Strategy<Value = Group> {
         })
 }
 
-fn budget() -> impl Strategy<Value = Budget> {
+pub(super) fn budget() -> impl Strategy<Value = Budget> {
     (select(vec!["web", "db"]), -1..3_i32, vec(0..12_usize, 0..2)).prop_map(
         |(app, allowed, disrupted)| Budget {
             app,
@@ -231,6 +231,36 @@ pub(super) fn scene(
         .boxed()
 }
 
+impl Running {
+    /// The pod as the cluster has it.
+    pub(super) fn compiled(&self, groups: &[Group]) -> CompiledPod {
+        let mut pod = self.pod.compiled(&node_name(self.node), 1);
+        pod.eviction.started = self.started;
+        pod.membership = self.group.map(|place| Membership {
+            group: Arc::new(groups[place].reference(place)),
+            role: None,
+            min: None,
+            topology: GangTopology::default(),
+            ignored: Box::default(),
+        });
+        pod
+    }
+
+    /// The pod as its group has it.
+    pub(super) fn member(&self, group: &Group) -> Member {
+        Member {
+            priority: self.pod.priority,
+            scheduler_name: "berth".into(),
+            role: self.role.map(Box::from),
+            min: (!group.dialect.has_object()).then_some(group.min),
+            topology: GangTopology::default(),
+            terminating: self.pod.peers.terminating,
+            started: self.started,
+            place: Place::Bound { running: true },
+        }
+    }
+}
+
 impl Group {
     pub(super) fn reference(&self, place: usize) -> GroupRef {
         GroupRef {
@@ -259,7 +289,7 @@ impl Group {
 }
 
 impl Budget {
-    fn model(&self, place: usize, namespace: &str) -> DisruptionBudget {
+    pub(super) fn model(&self, place: usize, namespace: &str) -> DisruptionBudget {
         let disrupted: BTreeMap<_, _> = (self.disrupted.iter())
             .map(|place| (format!("running-{place:02}"), "2026-01-01T00:00:00Z"))
             .collect();
@@ -283,16 +313,7 @@ impl Scene {
             cluster.set_namespace(name, Some(labels(&api::Pairs::default())));
         }
         for one in &self.running {
-            let mut pod = one.pod.compiled(&node_name(one.node), 1);
-            pod.eviction.started = one.started;
-            pod.membership = one.group.map(|place| Membership {
-                group: Arc::new(self.groups[place].reference(place)),
-                role: None,
-                min: None,
-                topology: GangTopology::default(),
-                ignored: Box::default(),
-            });
-            cluster.confirm(&pod);
+            cluster.confirm(&one.compiled(&self.groups));
         }
         cluster
     }
@@ -321,16 +342,7 @@ impl Scene {
                 gangs.set_object(group.object(place), unit);
             }
             for one in self.running.iter().filter(|one| one.group == Some(place)) {
-                let member = Member {
-                    priority: one.pod.priority,
-                    scheduler_name: "berth".into(),
-                    role: one.role.map(Box::from),
-                    min: (!group.dialect.has_object()).then_some(group.min),
-                    topology: GangTopology::default(),
-                    terminating: one.pod.peers.terminating,
-                    place: Place::Bound { running: true },
-                };
-                gangs.put(&one.pod.uid, &reference, member, unit);
+                gangs.put(&one.pod.uid, &reference, one.member(group), unit);
             }
         }
         gangs

@@ -17,7 +17,7 @@ use crate::plugins::testing::cases;
 use crate::plugins::testing::plain::PlainPod;
 use crate::preemption::dry_run::{Room, Stock, dry_run};
 use crate::preemption::units::Finder;
-use crate::preemption::{Memory, Preemptor, Search, Surroundings, Verdict, search};
+use crate::preemption::{Memory, Preemptor, Progress, Search, Surroundings, Verdict, search};
 
 /// A pod that looks for room in a scene, beside nominated pods.
 struct Try<'a> {
@@ -86,7 +86,7 @@ impl Try<'_> {
             surroundings,
             &preemptor,
             &evaluation,
-            &mut Memory::default(),
+            (&mut Memory::default(), &mut Progress::unlimited()),
         );
         assert_eq!(cluster.state(), before, "the search leaves nothing behind");
         cluster.audit();
@@ -141,6 +141,7 @@ impl Try<'_> {
                 let reasons = counts.text().unwrap();
                 assert_eq!(*text, format!("0/{total} nodes are available: {reasons}."));
             }
+            Verdict::Unfinished => panic!("it has no limit"),
             Verdict::Candidate(found) => {
                 let node = cluster.node_name(found.node);
                 let Answered::Yes { victims, cost } = &answers[node] else {
