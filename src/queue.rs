@@ -8,6 +8,7 @@
 mod entry;
 mod gangs;
 mod groups;
+mod held;
 mod metrics;
 
 use std::collections::BTreeSet;
@@ -66,6 +67,8 @@ pub struct SchedulingQueue {
     unschedulable: Groups,
     gated: BTreeSet<PodKey>,
     unfinished: BTreeSet<ActiveOrder>,
+    /// Unschedulable pods that were not woken because they wait for their victims, and until when.
+    spared: BTreeSet<(Time, PodKey)>,
     next_flush: Option<Time>,
     counters: Counters,
 }
@@ -82,6 +85,7 @@ impl SchedulingQueue {
             unschedulable: Groups::default(),
             gated: BTreeSet::new(),
             unfinished: BTreeSet::new(),
+            spared: BTreeSet::new(),
             next_flush: None,
             counters: Counters::new(metrics),
         }
@@ -113,7 +117,8 @@ impl SchedulingQueue {
     pub fn next_deadline(&self) -> Option<Time> {
         let errors = self.error_backoff.first().map(|&(time, _)| time);
         let flush = self.next_flush.filter(|_| self.unschedulable.len() > 0);
-        errors.into_iter().chain(flush).min()
+        let spared = self.spared.first().map(|&(time, _)| time);
+        errors.into_iter().chain(flush).chain(spared).min()
     }
 
     /// Tells the metrics how many pods are where.
@@ -321,32 +326,11 @@ impl SchedulingQueue {
             if helps(&group) {
                 let pods: Vec<PodKey> = self.unschedulable.pods_of(&group).collect();
                 for key in pods {
-                    if self.is_among(key, audience) {
+                    if self.is_among(key, audience, now) {
                         self.requeue(key, Cause::Event(event), now);
                     }
                 }
             }
-        }
-    }
-
-    fn is_among(&self, key: PodKey, audience: Audience) -> bool {
-        let Some(pod) = self.pods.get(&key) else {
-            return false;
-        };
-        let held = || {
-            let unit = pod
-                .gang
-                .and_then(|gang| self.pods.get(&gang))
-                .unwrap_or(pod);
-            unit.held
-        };
-        pod.priority <= audience.up_to && !(audience.but_held && held())
-    }
-
-    /// The pod or gang waits for its victims to go, or does so no longer.
-    pub fn hold(&mut self, key: PodKey, held: bool) {
-        if let Some(pod) = self.pods.get_mut(&key) {
-            pod.held = held;
         }
     }
 
@@ -395,6 +379,7 @@ impl SchedulingQueue {
             self.leave(key);
             self.activate(key, Cause::BackoffComplete, now);
         }
+        self.tick_held(now);
         if self.next_flush.is_some_and(|time| time <= now) {
             self.next_flush = Some(now + FLUSH_INTERVAL);
             let limit = self.backoff_times.flush_after;

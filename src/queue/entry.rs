@@ -13,7 +13,7 @@ use crate::model::Time;
 pub struct Audience {
     /// Those of this priority and below.
     pub up_to: i32,
-    /// Not those that wait for their own victims to go.
+    /// Not yet those that wait for their own victims to go.
     pub but_held: bool,
 }
 
@@ -112,6 +112,8 @@ pub struct QueuedPod {
     pub flushed: bool,
     /// Whether it waits for pods to go that were evicted for it.
     pub(super) held: bool,
+    /// Whether it was not woken for that.
+    pub(super) spared: bool,
     /// The gang that it waits with.
     pub gang: Option<PodKey>,
     /// A member of a gang: whether it listens for it.
@@ -142,6 +144,7 @@ impl QueuedPod {
             rejectors: PluginSet::default(),
             flushed: false,
             held: false,
+            spared: false,
             gang: None,
             listens: false,
             since: None,

@@ -199,3 +199,32 @@ fn an_event_may_be_for_lower_priorities_alone() {
     assert_eq!(queue.get(PodKey(2)).unwrap().state, State::Unschedulable);
     queue.audit();
 }
+
+/// Who waits for victims of its own is spared the room of others', but not for ever.
+#[test]
+fn who_waits_for_victims_is_asked_later() {
+    let mut queue = queue();
+    add(&mut queue, &[(1, 0, 0), (2, 0, 0), (3, 0, 0)]);
+    drain(&mut queue, 0);
+    for key in 1..=3 {
+        reject(&mut queue, PodKey(key), set(&[1]), Time::from_secs(1));
+        queue.hold(PodKey(key), key > 1);
+    }
+    let but_held = Audience {
+        but_held: true,
+        ..Audience::up_to(i32::MAX)
+    };
+    for second in [60, 63] {
+        let now = Time::from_secs(second);
+        queue.wake(EventKind::NodeAdd, &[NODES], but_held, now, |_| true);
+    }
+    assert_eq!(drain(&mut queue, 63), [1]);
+    // The second one's victims are gone in time, and nothing is left to ask it for.
+    queue.hold(PodKey(2), false);
+    queue.tick(Time::from_secs(64));
+    assert_eq!(queue.next_deadline(), Some(Time::from_secs(65)));
+    assert!(drain(&mut queue, 64).is_empty());
+    queue.tick(Time::from_secs(65));
+    assert_eq!(drain(&mut queue, 65), [3]);
+    queue.audit();
+}
