@@ -47,16 +47,45 @@ impl Engine {
         let answer = self.plan_gang(id, &members);
         let took = (self.stopwatch)() - started;
         self.metrics.algorithm(took);
-        match answer {
+        let placed = match answer {
+            Ok(plan) => Ok(plan),
+            Err(refused) => self.make_room(id, &members, refused, now),
+        };
+        match placed {
             Ok(plan) => {
                 self.gang_metrics.attempt(GangResult::Scheduled, took);
                 self.gang_placed(id, &members, plan, now, started);
             }
-            Err(refused) => {
+            Err((refused, answer)) => {
                 self.gang_metrics.attempt(GangResult::Unschedulable, took);
-                self.gang_refused(id, &members, &refused, now);
+                self.gang_refused(id, &members, &refused, &answer, now);
             }
         }
+    }
+
+    /// A gang was refused: looks for victims. A search that needs none has seated it in another way
+    /// than it was planned, and so it is placed.
+    fn make_room(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        refused: Box<Refused>,
+        now: Time,
+    ) -> Result<Plan, (Box<Refused>, GangPostFiltered)> {
+        if (refused.refused.iter()).any(|refusal| refusal.error.is_some()) {
+            self.release_room(id, now);
+            return Err((refused, GangPostFiltered::default()));
+        }
+        let answer = self.gang_post_filter(id, members, now);
+        let seated = (answer.preempts.as_ref()).filter(|found| found.victims.is_empty());
+        let Some(found) = seated else {
+            return Err((refused, answer));
+        };
+        self.nominate_gang(members, found);
+        self.plan_gang(id, members).map_err(|_| {
+            self.release_room(id, now);
+            (refused, GangPostFiltered::default())
+        })
     }
 
     fn plan_gang(&mut self, id: GangId, members: &[PodKey]) -> Result<Plan, Box<Refused>> {
@@ -208,17 +237,14 @@ impl Engine {
         self.gang_changed(id, super::News::NoHelp, now);
     }
 
-    fn gang_refused(&mut self, id: GangId, members: &[PodKey], refused: &Refused, now: Time) {
-        let unreadable = refused
-            .refused
-            .iter()
-            .any(|refusal| refusal.error.is_some());
-        let answer = if unreadable {
-            self.release_room(id, now);
-            GangPostFiltered::default()
-        } else {
-            self.gang_post_filter(id, members, now)
-        };
+    fn gang_refused(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        refused: &Refused,
+        answer: &GangPostFiltered,
+        now: Time,
+    ) {
         let page = self.gangs.page(id);
         page.room = refused.room;
         if refused.unchanged && answer.preempts.is_none() && page.preemption == answer.words {

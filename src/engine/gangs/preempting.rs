@@ -83,6 +83,14 @@ impl Engine {
         match verdict {
             None => (Status::Error, GangPostFiltered::default()),
             Some(GangVerdict::Hopeless(why)) => (Status::Unschedulable, told(&why)),
+            // It fits in another way than it was tried.
+            Some(GangVerdict::Candidate(found)) if found.victims.is_empty() => {
+                let answer = GangPostFiltered {
+                    preempts: Some(found),
+                    ..GangPostFiltered::default()
+                };
+                (Status::Success, answer)
+            }
             Some(GangVerdict::Candidate(found)) => match self.preemptions.allow(unit, now) {
                 Err(denied) => {
                     if let Some(&first) = members.first() {
