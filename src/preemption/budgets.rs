@@ -13,8 +13,8 @@ type Labels = [(Box<str>, Box<str>)];
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
     by_namespace: BTreeMap<Box<str>, Namespace>,
-    /// Evictions that were sent since a budget was heard of last, by namespace and name.
-    spent: BTreeMap<Name, i32>,
+    /// Pods, by uid, that were evicted since a budget was heard of last, by its namespace and name.
+    spent: BTreeMap<Name, BTreeSet<Box<str>>>,
     revision: u64,
 }
 
@@ -93,8 +93,16 @@ impl Budgets {
             .map(|budget| (budget.namespace.clone(), budget.name.clone()))
             .collect();
         for name in names {
-            *self.spent.entry(name).or_default() += 1;
+            self.spent.entry(name).or_default().insert(pod.uid.clone());
         }
+    }
+
+    /// The pod stays after all.
+    pub fn give_back(&mut self, pod: &PodRef) {
+        self.spent.retain(|_, spent| {
+            spent.remove(&pod.uid);
+            !spent.is_empty()
+        });
     }
 
     /// The budgets that the eviction of this pod counts against, by name.
@@ -156,7 +164,8 @@ impl<'a> Allowance<'a> {
             return budget.allowed;
         }
         let name = (budget.namespace.clone(), budget.name.clone());
-        let spent = self.budgets.spent.get(&name).copied().unwrap_or(0);
+        let spent = self.budgets.spent.get(&name).map_or(0, BTreeSet::len);
+        let spent = i32::try_from(spent).unwrap_or(i32::MAX);
         budget.allowed.saturating_sub(spent)
     }
 
