@@ -13,7 +13,7 @@ use crate::gang::{
 };
 use crate::model::{GangTopology, Time};
 use crate::preemption::Surroundings;
-use crate::queue::{ClassId, Listener, PodKey};
+use crate::queue::{Cause, ClassId, Listener, PodKey};
 use crate::telemetry::metrics::GangResult;
 
 impl Engine {
@@ -235,6 +235,10 @@ impl Engine {
             self.tell_members(&texts);
         }
         self.gang_changed(id, super::News::NoHelp, now);
+        // Room can be made for what it still lacks: that is looked for when nothing of it fits.
+        if (self.gangs.table.get(id)).is_some_and(|gang| !gang.has_enough()) {
+            self.queue.wake_gang(unit, Cause::PodAdd);
+        }
     }
 
     fn gang_refused(

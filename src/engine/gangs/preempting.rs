@@ -7,7 +7,7 @@ use crate::engine::preempting::Beneficiary;
 use crate::engine::waiting::Waiting;
 use crate::engine::{Engine, Nomination};
 use crate::framework::PostFilter;
-use crate::gang::GangId;
+use crate::gang::{Gang, GangId};
 use crate::model::Time;
 use crate::preemption::{self, GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
 use crate::queue::PodKey;
@@ -33,7 +33,8 @@ impl Engine {
         let first = members.first().and_then(|key| self.pods.get(key));
         let profile = first.map(|pod| &self.profiles[pod.profile].profile);
         let preempts = profile.is_some_and(|held| held.post_filter == PostFilter::Preemption);
-        if !preempts || !self.may_evict {
+        let has_enough = (self.gangs.table.get(id)).is_none_or(Gang::has_enough);
+        if !preempts || !self.may_evict || has_enough {
             self.release_room(id, now);
             return GangPostFiltered::default();
         }
