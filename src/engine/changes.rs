@@ -161,7 +161,10 @@ impl Engine {
                 self.budgets.remove(&namespace, &name);
             }
             Change::EvictionRights(granted) => self.may_evict = granted,
-            Change::Synced => self.synced = true,
+            Change::Synced => {
+                self.synced = true;
+                self.release_untried(now);
+            }
         }
     }
 

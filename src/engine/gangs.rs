@@ -424,7 +424,10 @@ impl Engine {
         if !ready || !waits {
             self.queue.remove(unit);
             self.preemptions.forget(unit);
-            self.release_room(id, now);
+            // While objects are listed a gang is only not whole yet.
+            if self.synced {
+                self.release_room(id, now);
+            }
             self.gangs.by_topology.remove(&id);
         }
         self.gangs.page(id).changed = now;
@@ -432,6 +435,18 @@ impl Engine {
         self.gangs.release(id);
         if self.gangs.head.as_ref().is_some_and(|head| head.gang == id) {
             self.find_head(now);
+        }
+    }
+
+    /// Everything was listed: gangs that cannot be tried keep no room that was made for them.
+    pub(super) fn release_untried(&mut self, now: Time) {
+        let untried = |(id, gang): (GangId, &Gang)| {
+            let ready = gang.readiness() == Readiness::Ready;
+            (!ready).then_some(id)
+        };
+        let untried: Vec<GangId> = self.gangs.table.iter().filter_map(untried).collect();
+        for id in untried {
+            self.release_room(id, now);
         }
     }
 

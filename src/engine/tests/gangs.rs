@@ -11,3 +11,4 @@ pub(super) mod scene;
 mod topology;
 mod unit;
 mod waiting;
+mod waves;

@@ -1,13 +1,13 @@
 //! Gangs that need room, and gangs that have it: who goes, and that nobody goes in vain.
 
 use super::scene::Scene;
-use crate::engine::{Action, Change, Effect, Outcome};
+use crate::engine::Change;
 use serde_json::{Value, json};
 
 use crate::model::Dialect;
 
 /// A gang of so many pods of one GPU each, of this priority.
-fn gang(scene: &mut Scene, name: &str, (min, pods): (i64, usize), priority: i32) {
+pub(super) fn gang(scene: &mut Scene, name: &str, (min, pods): (i64, usize), priority: i32) {
     gang_of(scene, name, (min, pods), priority, 1);
 }
 
@@ -20,7 +20,7 @@ fn gang_of(scene: &mut Scene, name: &str, (min, pods): (i64, usize), priority: i
     scene.settle();
 }
 
-fn budget(scene: &mut Scene, name: &str, app: &str, allowed: i32) {
+pub(super) fn budget(scene: &mut Scene, name: &str, app: &str, allowed: i32) {
     let version = scene.next();
     let budget = json!({
         "metadata": {"namespace": "default", "name": name, "resourceVersion": version.to_string()},
@@ -32,7 +32,7 @@ fn budget(scene: &mut Scene, name: &str, app: &str, allowed: i32) {
 }
 
 /// The victims, which then are gone.
-fn victims(scene: &mut Scene) -> Vec<String> {
+pub(super) fn victims(scene: &mut Scene) -> Vec<String> {
     let mut victims = std::mem::take(&mut scene.evicted);
     victims.sort();
     for victim in &victims {
@@ -301,147 +301,4 @@ fn two_gangs_do_not_spend_a_budget_twice() {
     assert_eq!(victims(&mut scene).len(), 2);
     assert_eq!(scene.bound("a") + scene.bound("b"), 2);
     scene.engine.audit();
-}
-
-/// Decides and carries out everything but evictions.
-fn evictions(scene: &mut Scene) -> Vec<Effect> {
-    let mut evictions = Vec::new();
-    for _ in 0..100 {
-        let effects = scene.engine.run(scene.now, 64);
-        if effects.is_empty() && !scene.engine.has_work() {
-            break;
-        }
-        for effect in effects {
-            match effect.action {
-                Action::Evict(_) => evictions.push(effect),
-                _ => scene.carry(effect),
-            }
-        }
-    }
-    evictions
-}
-
-/// A gang that has lost a member and got another one evicts the same pods again. That the first
-/// eviction of one of them has failed says nothing about the second one.
-#[test]
-fn an_eviction_that_failed_is_not_a_later_one() {
-    for failed_last in [false, true] {
-        let mut scene = Scene::new(1, 2);
-        for name in ["low-0", "low-1"] {
-            scene.pod("", name, 1);
-        }
-        scene.settle();
-        scene.group("high", 2);
-        for name in ["high-0", "high-1"] {
-            scene.pod_with("high", name, 1, json!({}), json!({"priority": 100}));
-        }
-        let first = evictions(&mut scene);
-        scene.delete("high-1");
-        scene.pod_with("high", "high-2", 1, json!({}), json!({"priority": 100}));
-        let second = evictions(&mut scene);
-        assert_eq!((first.len(), second.len()), (2, 2));
-        let failed = Outcome::Failed("too many requests".to_owned());
-        if failed_last {
-            // One of the two was carried out, so that the other one does not matter.
-            let done = first[0].id;
-            scene.engine.complete(done, Outcome::Done, scene.now);
-            scene.engine.complete(second[0].id, failed, scene.now);
-        } else {
-            scene.engine.complete(first[0].id, failed, scene.now);
-        }
-        let (_, gang) = scene.engine.gangs.table.iter().next().unwrap();
-        let waits_for = scene.engine.preemptions.victims_of(gang.unit);
-        assert_eq!(waits_for.len(), 2, "{failed_last}");
-        for effect in second {
-            scene.carry(effect);
-        }
-        assert_eq!(evictions(&mut scene), []);
-        assert_eq!(victims(&mut scene).len(), 2);
-        assert_eq!(scene.bound("high"), 2);
-        scene.engine.audit();
-    }
-}
-
-/// An eviction fails of a pod that somebody else deletes: it is still waited for.
-#[test]
-fn who_leaves_though_its_eviction_failed_is_waited_for() {
-    let mut scene = Scene::new(2, 1);
-    for name in ["low-0", "low-1"] {
-        scene.pod("", name, 1);
-    }
-    scene.settle();
-    scene.group("high", 1);
-    scene.pod_with("high", "high-0", 1, json!({}), json!({"priority": 100}));
-    let sent = evictions(&mut scene);
-    let [eviction] = &*sent else {
-        panic!("{sent:?}");
-    };
-    let victim = eviction.pod().unwrap().name.to_string();
-    scene.terminate(&victim);
-    let failed = Outcome::Failed("too many requests".to_owned());
-    scene.engine.complete(eviction.id, failed, scene.now);
-    scene.wait(60);
-    assert_eq!(evictions(&mut scene), [], "nobody else goes");
-    scene.delete(&victim);
-    scene.settle();
-    assert_eq!(scene.bound("high"), 1);
-}
-
-/// The gang fits as the search for victims seats it, which is not as it is packed: it is placed so,
-/// and nobody is told of a preemption without victims.
-#[test]
-fn a_gang_that_fits_in_another_way_evicts_nobody() {
-    let mut scene = Scene::new(2, 10);
-    scene.pod("", "low", 0);
-    scene.settle();
-    scene.group("high", 6);
-    for (number, gpus) in [4, 4, 3, 3, 3, 3].into_iter().enumerate() {
-        let spec = json!({"priority": 100});
-        scene.pod_with("high", &format!("high-{number}"), gpus, json!({}), spec);
-    }
-    let mut told = Vec::new();
-    for _ in 0..100 {
-        let effects = scene.engine.run(scene.now, 1);
-        if effects.is_empty() && !scene.engine.has_work() {
-            break;
-        }
-        for effect in effects {
-            match &effect.action {
-                Action::PatchStatus(patch) => told.push(patch.message().to_owned()),
-                Action::Emit(event) => told.push(event.note.to_string()),
-                _ => {}
-            }
-            scene.carry(effect);
-        }
-    }
-    assert_eq!(scene.bound("high"), 6);
-    assert!(
-        told.iter()
-            .all(|text| !text.contains("preempting 0 victims")),
-        "{told:?}"
-    );
-    assert_eq!(victims(&mut scene), Vec::<String>::new());
-}
-
-/// What was to be evicted of a budget and was not is left of it.
-#[test]
-fn an_eviction_that_failed_spends_nothing() {
-    let mut scene = Scene::new(1, 2);
-    for name in ["web-0", "web-1"] {
-        scene.pod_with("", name, 1, json!({"labels": {"app": "web"}}), json!({}));
-    }
-    scene.settle();
-    budget(&mut scene, "x", "web", 2);
-    scene.group("high", 2);
-    for name in ["high-0", "high-1"] {
-        scene.pod_with("high", name, 1, json!({}), json!({"priority": 100}));
-    }
-    for effect in evictions(&mut scene) {
-        let failed = Outcome::Failed("too many requests".to_owned());
-        scene.engine.complete(effect.id, failed, scene.now);
-    }
-    scene.wait(60);
-    scene.settle();
-    assert_eq!(victims(&mut scene).len(), 2);
-    assert_eq!(scene.bound("high"), 2);
 }
