@@ -7,6 +7,7 @@ mod invalid;
 mod lost;
 mod preempting;
 mod ranks;
+mod rivals;
 pub(super) mod scene;
 mod topology;
 mod unit;
