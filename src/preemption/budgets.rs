@@ -63,16 +63,22 @@ impl Namespace {
 }
 
 impl Budgets {
-    /// A budget as it is now. News older than what is known is ignored.
-    pub fn set(&mut self, budget: DisruptionBudget) {
+    /// A budget as it is now. News older than what is known is ignored. Answers whether it may let go
+    /// whom it kept so far.
+    pub fn set(&mut self, budget: DisruptionBudget) -> bool {
         let of_namespace = (self.by_namespace.entry(budget.namespace.clone())).or_default();
-        let held = of_namespace.by_name.get(&budget.name);
-        if held.is_none_or(|held| budget.version == 0 || budget.version >= held.version) {
-            let name = (budget.namespace.clone(), budget.name.clone());
-            of_namespace.insert(Arc::new(budget));
-            self.spent.remove(&name);
-            self.revision += 1;
+        let held = of_namespace.by_name.get(&budget.name).cloned();
+        if held
+            .as_ref()
+            .is_some_and(|held| budget.version != 0 && budget.version < held.version)
+        {
+            return false;
         }
+        let name = (budget.namespace.clone(), budget.name.clone());
+        let looser = held.is_some_and(|held| budget.is_looser_than(&held));
+        of_namespace.insert(Arc::new(budget));
+        self.revision += 1;
+        self.spent.remove(&name).is_some() || looser
     }
 
     /// The budget is gone.

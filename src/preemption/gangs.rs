@@ -25,6 +25,7 @@ use cost::GangCost;
 use prices::Prices;
 use reprieve::{Skipped, can_be_taken, reprieve};
 use scene::Scene;
+pub use words::BLOCKED_BY_BUDGET;
 
 /// Who wants room.
 #[derive(Clone, Copy, Debug)]

@@ -313,6 +313,7 @@ impl Engine {
 
     fn gang_without_nodes(&mut self, id: GangId, members: &[PodKey], now: Time) {
         let text = "no nodes available to schedule pods";
+        self.release_room(id, now);
         if let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) {
             self.queue.fail_gang(unit, now);
         }

@@ -83,7 +83,12 @@ impl Engine {
         });
         match verdict {
             None => (Status::Error, GangPostFiltered::default()),
-            Some(GangVerdict::Hopeless(why)) => (Status::Unschedulable, told(&why)),
+            Some(GangVerdict::Hopeless(why)) => {
+                if why.contains(preemption::BLOCKED_BY_BUDGET) {
+                    self.gangs.by_budget.insert(id);
+                }
+                (Status::Unschedulable, told(&why))
+            }
             // It fits in another way than it was tried.
             Some(GangVerdict::Candidate(found)) if found.victims.is_empty() => {
                 let answer = GangPostFiltered {

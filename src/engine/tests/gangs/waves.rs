@@ -240,3 +240,34 @@ fn a_restart_keeps_the_room_of_a_gang() {
         scene.engine.audit();
     }
 }
+
+/// A budget that allows more lets a gang try again that it has kept from its room.
+#[test]
+fn a_gang_hears_of_the_budget_that_blocks_it() {
+    let mut scene = Scene::new(1, 2);
+    for name in ["web-0", "web-1"] {
+        scene.pod_with("", name, 1, json!({"labels": {"app": "web"}}), json!({}));
+    }
+    scene.settle();
+    budget(&mut scene, "x", "web", 0);
+    gang(&mut scene, "high", (2, 2), 100);
+    budget(&mut scene, "x", "web", 1);
+    scene.run();
+    assert_eq!(scene.evicted.len(), 0);
+    budget(&mut scene, "x", "web", 2);
+    scene.run();
+    assert_eq!(victims(&mut scene).len(), 2);
+    assert_eq!(scene.bound("high"), 2);
+}
+
+/// Where there are no nodes any more no room is kept on any.
+#[test]
+fn a_gang_without_nodes_keeps_no_room() {
+    let mut scene = Scene::new(1, 2);
+    gang(&mut scene, "low", (1, 2), 0);
+    gang(&mut scene, "high", (2, 2), 100);
+    assert_eq!(scene.engine.nominator.on("node-0").len(), 2);
+    scene.apply(crate::engine::Change::NodeGone("node-0".into()));
+    victims(&mut scene);
+    assert_eq!(scene.engine.nominator.on("node-0").len(), 0);
+}
