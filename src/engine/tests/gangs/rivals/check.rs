@@ -111,8 +111,10 @@ impl World {
 
     /// Decides about one pod or gang. Answers whether anything but words came of it.
     pub(super) fn decide(&mut self) -> bool {
+        // What time brings about comes first, so that it is known who was flushed.
+        let mut effects = self.engine.run(self.now, 0);
         let before = self.before();
-        let effects = self.engine.run(self.now, 1);
+        effects.extend(self.engine.run(self.now, 1));
         self.engine.audit();
         let mut acts = false;
         let mut evicted = BTreeSet::new();
@@ -207,7 +209,8 @@ impl World {
                 (uid, pod.priority, vec![preemptor])
             }
         };
-        for key in &keys {
+        // A pod whose nominated node goes waits for that long in kube-scheduler too.
+        for key in keys.iter().filter(|_| place.is_some()) {
             assert!(
                 !before.flushed.contains(key),
                 "{name} had to wait for the flush"
@@ -238,6 +241,12 @@ impl World {
             }
         }
         self.book.evicted += evicted.len();
+        // Less important pods that were nominated where the victims go may look for other places.
+        let engine = &self.engine;
+        self.book.waves.retain(|key, _| {
+            let lower = (engine.pods.get(key)).is_some_and(|pod| pod.priority < priority);
+            !lower || engine.preemptions.waits(*key)
+        });
         let node = self.engine.nominator.node_of(preemptor).map(str::to_owned);
         self.book.waves.insert(preemptor, (victims, node));
         self.is_served(&name, priority);
