@@ -89,7 +89,7 @@ HISTORIES ?= 100000
 soak: ## Lead gangs through very many random histories (HISTORIES=100000)
 	@echo 'histories from PROPTEST_RNG_SEED=$(PROPTEST_RNG_SEED); BERTH_GANG_HISTORY_SEED=... leads a single one'
 	BERTH_GANG_HISTORIES=$(HISTORIES) $(CARGO) test $(LOCKED) --workspace --lib --release -- \
-		gangs::histories::every_history_ends_well
+		gangs::histories::every_history_ends_well gangs::rivals::every_history_ends_well
 
 COUNT ?= 1000
 SEED ?= 1

@@ -150,6 +150,12 @@ impl Gang {
             && roles.all(|(role, asked)| self.counts.live_in(role) >= *asked as usize)
     }
 
+    /// Whether it has all that must run together, so that nobody has to go for any more of it.
+    pub fn has_enough(&self) -> bool {
+        let basic = self.object.as_ref().is_some_and(|object| object.basic);
+        !basic && self.is_whole()
+    }
+
     /// How many more members must be placed together, at least 1, and of which roles.
     pub fn need(&self) -> Need {
         if self.satisfied() {

@@ -155,13 +155,19 @@ impl Engine {
                 self.priority_classes.remove(&name);
             }
             Change::DisruptionBudget(budget) => {
-                self.budgets.set(DisruptionBudget::compile(&budget));
+                if self.budgets.set(DisruptionBudget::compile(&budget)) {
+                    self.wake_gangs_by_budget();
+                }
             }
             Change::DisruptionBudgetGone(namespace, name) => {
                 self.budgets.remove(&namespace, &name);
+                self.wake_gangs_by_budget();
             }
             Change::EvictionRights(granted) => self.may_evict = granted,
-            Change::Synced => self.synced = true,
+            Change::Synced => {
+                self.synced = true;
+                self.release_untried(now);
+            }
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct GangBook {
     due: BTreeSet<(Time, GangId)>,
     /// Gangs that wait for a node in the right domain.
     pub(super) by_topology: BTreeSet<GangId>,
+    /// Gangs that a budget keeps from their room.
+    by_budget: BTreeSet<GangId>,
     /// The gang that is served before others.
     head: Option<head::Head>,
 }
@@ -120,6 +122,7 @@ impl GangBook {
         self.table.release(id);
         if self.table.get(id).is_none() {
             self.by_topology.remove(&id);
+            self.by_budget.remove(&id);
             if let Some(due) = self.pages.remove(&id).and_then(|page| page.due) {
                 self.due.remove(&(due, id));
             }
@@ -424,14 +427,30 @@ impl Engine {
         if !ready || !waits {
             self.queue.remove(unit);
             self.preemptions.forget(unit);
-            self.release_room(id, now);
+            // While objects are listed a gang is only not whole yet.
+            if self.synced {
+                self.release_room(id, now);
+            }
             self.gangs.by_topology.remove(&id);
+            self.gangs.by_budget.remove(&id);
         }
         self.gangs.page(id).changed = now;
         self.gangs.tell_at(id, now + SETTLE);
         self.gangs.release(id);
         if self.gangs.head.as_ref().is_some_and(|head| head.gang == id) {
             self.find_head(now);
+        }
+    }
+
+    /// Everything was listed: gangs that cannot be tried keep no room that was made for them.
+    pub(super) fn release_untried(&mut self, now: Time) {
+        let untried = |(id, gang): (GangId, &Gang)| {
+            let ready = gang.readiness() == Readiness::Ready;
+            (!ready).then_some(id)
+        };
+        let untried: Vec<GangId> = self.gangs.table.iter().filter_map(untried).collect();
+        for id in untried {
+            self.release_room(id, now);
         }
     }
 
@@ -456,6 +475,15 @@ impl Engine {
         for id in std::mem::take(&mut self.gangs.by_topology) {
             if let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) {
                 self.queue.wake_gang(unit, Cause::Event(event));
+            }
+        }
+    }
+
+    /// A budget may let pods go now that it kept from making room for gangs.
+    pub(super) fn wake_gangs_by_budget(&mut self) {
+        for id in std::mem::take(&mut self.gangs.by_budget) {
+            if let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) {
+                self.queue.wake_gang(unit, Cause::PodAdd);
             }
         }
     }

@@ -29,6 +29,7 @@ impl Engine {
     pub(super) fn node_gone(&mut self, name: &str, now: Time) {
         if let Some(old) = self.cluster.remove_node(name).and_then(|change| change.old) {
             self.wake(&ClusterEvent::NodeDelete(&old), now);
+            self.take_back_from(name, now);
         }
     }
 

@@ -240,7 +240,19 @@ impl Engine {
         }
     }
 
-    /// Placed members of a gang give their room back and are refused.
+    /// The node is gone: whoever waits for permission to be bound to it looks for another one.
+    pub(super) fn take_back_from(&mut self, node: &str, now: Time) {
+        let placed_there =
+            |permission: &Permission| self.cluster.node_name(permission.node) == node;
+        let waits = (self.pods.iter())
+            .filter(|(_, pod)| pod.permission.as_ref().is_some_and(placed_there))
+            .map(|(key, _)| *key)
+            .collect();
+        let text = format!("nodeinfo not found for node name \"{node}\"");
+        self.take_all_back(waits, &text, now);
+    }
+
+    /// Placed pods give their room back and are refused.
     fn take_all_back(&mut self, keys: BTreeSet<PodKey>, text: &str, now: Time) {
         // All first: what is said of one of them is news about the gang, by which the rest is judged.
         let mut ended = Vec::new();
@@ -248,6 +260,10 @@ impl Engine {
             let waited = self.waited(key);
             if let Some(held) = self.end_permission(key, now) {
                 self.metrics.permit_wait(Status::Unschedulable, waited);
+                if let Some(pod) = self.pods.get(&key) {
+                    let place = Place::Waiting(key);
+                    self.gangs.table.relocate(&pod.reference.uid, place);
+                }
                 ended.push((key, held.started));
             }
         }

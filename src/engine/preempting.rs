@@ -400,6 +400,7 @@ impl Engine {
         }
         match outcome {
             Outcome::Done => {
+                self.preemptions.leaves(&under_way.victim.uid);
                 self.effect(under_way.victim, Action::Emit(under_way.event));
             }
             // The watch will tell that it is gone.
@@ -407,14 +408,27 @@ impl Engine {
             Outcome::Failed(text) => {
                 let victim = &under_way.victim;
                 tracing::warn!(%victim, reason = text, "this pod could not be evicted");
-                self.preemptions.stays(&victim.uid);
-                self.member_leaves(&victim.uid, false, now);
-                // Whoever leaves all the same is waited for before others are asked.
-                let key = under_way.preemptor;
-                if self.preemptions.spare(key, &victim.uid) {
-                    self.end_wave(key);
-                    self.queue.wake_one(key, VICTIM_GONE, now);
-                }
+                self.victim_stays(victim, id, now);
+            }
+        }
+    }
+
+    /// A pod could not be evicted. Whoever leaves all the same is waited for before others are asked.
+    fn victim_stays(&mut self, victim: &PodRef, eviction: EffectId, now: Time) {
+        let placed = self.cluster.placed_by_uid(&victim.uid);
+        let record = placed.and_then(|id| self.cluster.placed(id));
+        if record.is_some_and(|record| record.terminating)
+            || !self.preemptions.stays(&victim.uid, eviction)
+        {
+            return;
+        }
+        self.budgets.give_back(victim);
+        let waiting = self.preemptions.gone(&victim.uid);
+        self.member_leaves(&victim.uid, false, now);
+        for (key, last) in waiting {
+            if last {
+                self.queue.hold(key, false);
+                self.queue.wake_one(key, VICTIM_GONE, now);
             }
         }
     }

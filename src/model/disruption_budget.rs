@@ -50,6 +50,12 @@ impl DisruptionBudget {
             })
     }
 
+    /// Whether it may allow what it did not as it was.
+    pub fn is_looser_than(&self, old: &Self) -> bool {
+        let same = self.selector == old.selector && self.disrupted == old.disrupted;
+        !same || self.allowed > old.allowed
+    }
+
     /// Whether the eviction of a pod with these labels counts against it. A pod without labels is
     /// protected by none.
     pub fn counts(&self, pod: &PodRef, labels: &[(Box<str>, Box<str>)]) -> bool {

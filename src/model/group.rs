@@ -209,6 +209,8 @@ pub struct PodGroup {
     pub generation: Option<i64>,
     /// How many pods must run together, at least 1.
     pub min: u32,
+    /// Kubernetes: no gang, so that each pod counts for itself.
+    pub basic: bool,
     /// How many pods of each role must run together, sorted by role.
     pub roles: Box<[(Box<str>, u32)]>,
     /// After how long waiting is remarkable. Nothing else follows from it.
@@ -305,6 +307,7 @@ impl PodGroup {
             version: meta.version(),
             generation: meta.generation,
             min,
+            basic: dialect == Dialect::Kubernetes && spec.scheduling_policy.gang.is_none(),
             roles: if of_roles > u64::from(min) {
                 Box::default()
             } else {

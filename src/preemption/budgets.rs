@@ -13,10 +13,10 @@ type Labels = [(Box<str>, Box<str>)];
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
     by_namespace: BTreeMap<Box<str>, Namespace>,
-    /// Evictions that were sent since a budget was heard of last, by namespace and name.
-    spent: BTreeMap<Name, i32>,
+    /// Pods, by uid, that were evicted since a budget was heard of last, by its namespace and name.
+    spent: BTreeMap<Name, BTreeSet<Box<str>>>,
     revision: u64,
-    /// Moves whenever something is spent.
+    /// Moves whenever something is spent or given back.
     spendings: u64,
 }
 
@@ -65,16 +65,22 @@ impl Namespace {
 }
 
 impl Budgets {
-    /// A budget as it is now. News older than what is known is ignored.
-    pub fn set(&mut self, budget: DisruptionBudget) {
+    /// A budget as it is now. News older than what is known is ignored. Answers whether it may let go
+    /// whom it kept so far.
+    pub fn set(&mut self, budget: DisruptionBudget) -> bool {
         let of_namespace = (self.by_namespace.entry(budget.namespace.clone())).or_default();
-        let held = of_namespace.by_name.get(&budget.name);
-        if held.is_none_or(|held| budget.version == 0 || budget.version >= held.version) {
-            let name = (budget.namespace.clone(), budget.name.clone());
-            of_namespace.insert(Arc::new(budget));
-            self.spent.remove(&name);
-            self.revision += 1;
+        let held = of_namespace.by_name.get(&budget.name).cloned();
+        if held
+            .as_ref()
+            .is_some_and(|held| budget.version != 0 && budget.version < held.version)
+        {
+            return false;
         }
+        let name = (budget.namespace.clone(), budget.name.clone());
+        let looser = held.is_some_and(|held| budget.is_looser_than(&held));
+        of_namespace.insert(Arc::new(budget));
+        self.revision += 1;
+        self.spent.remove(&name).is_some() || looser
     }
 
     /// The budget is gone.
@@ -96,8 +102,17 @@ impl Budgets {
             .collect();
         self.spendings += u64::from(!names.is_empty());
         for name in names {
-            *self.spent.entry(name).or_default() += 1;
+            self.spent.entry(name).or_default().insert(pod.uid.clone());
         }
+    }
+
+    /// The pod stays after all.
+    pub fn give_back(&mut self, pod: &PodRef) {
+        self.spendings += 1;
+        self.spent.retain(|_, spent| {
+            spent.remove(&pod.uid);
+            !spent.is_empty()
+        });
     }
 
     /// The budgets that the eviction of this pod counts against, by name.
@@ -122,7 +137,7 @@ impl Budgets {
         self.revision
     }
 
-    /// One that moves also whenever something is spent, see [`Allowance::strict`].
+    /// One that moves also whenever something is spent or given back, see [`Allowance::strict`].
     pub(super) fn strict_revision(&self) -> u64 {
         self.revision + self.spendings
     }
@@ -164,7 +179,8 @@ impl<'a> Allowance<'a> {
             return budget.allowed;
         }
         let name = (budget.namespace.clone(), budget.name.clone());
-        let spent = self.budgets.spent.get(&name).copied().unwrap_or(0);
+        let spent = self.budgets.spent.get(&name).map_or(0, BTreeSet::len);
+        let spent = i32::try_from(spent).unwrap_or(i32::MAX);
         budget.allowed.saturating_sub(spent)
     }
 

@@ -27,6 +27,7 @@ pub(in crate::preemption) use cost::GangCost;
 use prices::Prices;
 use reprieve::{Skipped, can_be_taken, reprieve};
 use scene::Scene;
+pub use words::BLOCKED_BY_BUDGET;
 
 /// Who wants room.
 #[derive(Clone, Copy, Debug)]

@@ -8,5 +8,6 @@ mod dialects;
 mod examples;
 mod life;
 mod placement;
+mod preemption;
 mod quorum;
 mod scene;

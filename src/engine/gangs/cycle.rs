@@ -13,7 +13,7 @@ use crate::gang::{
 };
 use crate::model::{GangTopology, Time};
 use crate::preemption::Surroundings;
-use crate::queue::{Attempt, ClassId, Listener, PodKey};
+use crate::queue::{Attempt, Cause, ClassId, Listener, PodKey};
 use crate::telemetry::metrics::GangResult;
 
 impl Engine {
@@ -49,26 +49,48 @@ impl Engine {
         }
         let answer = self.plan_gang(id, &members);
         let planned = (self.stopwatch)();
-        let mut found = GangPostFiltered::default();
-        if let Err(refused) = &answer {
-            found = self.gang_post_filter(id, &members, refused, &mut attempt, now);
-        }
-        if found.unfinished {
+        let placed = match answer {
+            Ok(plan) => Ok(plan),
+            Err(refused) => self.make_room(id, &members, refused, &mut attempt, now),
+        };
+        if (placed.as_ref()).is_err_and(|(_, found)| found.unfinished) {
             self.queue.suspend(unit, attempt);
             return;
         }
         self.metrics.algorithm(planned - begin);
         let took = planned - started;
-        match answer {
+        match placed {
             Ok(plan) => {
                 self.gang_metrics.attempt(GangResult::Scheduled, took);
                 self.gang_placed(id, &members, plan, now, started);
             }
-            Err(refused) => {
+            Err((refused, answer)) => {
                 self.gang_metrics.attempt(GangResult::Unschedulable, took);
-                self.gang_refused(id, &members, &refused, &found, now);
+                self.gang_refused(id, &members, &refused, &answer, now);
             }
         }
+    }
+
+    /// A gang was refused: looks for victims. A search that needs none has seated it in another way
+    /// than it was planned, and so it is placed.
+    fn make_room(
+        &mut self,
+        id: GangId,
+        members: &[PodKey],
+        refused: Box<Refused>,
+        attempt: &mut Attempt,
+        now: Time,
+    ) -> Result<Plan, (Box<Refused>, GangPostFiltered)> {
+        let answer = self.gang_post_filter(id, members, &refused, attempt, now);
+        let seated = (answer.preempts.as_ref()).filter(|found| found.victims.is_empty());
+        let Some(found) = seated else {
+            return Err((refused, answer));
+        };
+        self.nominate_gang(members, found);
+        self.plan_gang(id, members).map_err(|_| {
+            self.release_room(id, now);
+            (refused, GangPostFiltered::default())
+        })
     }
 
     fn plan_gang(&mut self, id: GangId, members: &[PodKey]) -> Result<Plan, Box<Refused>> {
@@ -218,6 +240,10 @@ impl Engine {
             self.tell_members(&texts);
         }
         self.gang_changed(id, super::News::NoHelp, now);
+        // Room can be made for what it still lacks: that is looked for when nothing of it fits.
+        if (self.gangs.table.get(id)).is_some_and(|gang| !gang.has_enough()) {
+            self.queue.wake_gang(unit, Cause::PodAdd);
+        }
     }
 
     fn gang_refused(
@@ -292,6 +318,7 @@ impl Engine {
 
     fn gang_without_nodes(&mut self, id: GangId, members: &[PodKey], now: Time) {
         let text = "no nodes available to schedule pods";
+        self.release_room(id, now);
         if let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) {
             self.queue.fail_gang(unit, now);
         }

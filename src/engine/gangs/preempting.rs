@@ -7,7 +7,7 @@ use crate::engine::preempting::Beneficiary;
 use crate::engine::waiting::Waiting;
 use crate::engine::{Engine, Nomination};
 use crate::framework::PostFilter;
-use crate::gang::{GangId, Refused};
+use crate::gang::{Gang, GangId, Refused};
 use crate::model::Time;
 use crate::preemption::{
     self, GangCandidate, GangPreemptor, GangVerdict, Progress, search_for_gang,
@@ -41,7 +41,8 @@ impl Engine {
         let first = members.first().and_then(|key| self.pods.get(key));
         let profile = first.map(|pod| &self.profiles[pod.profile].profile);
         let preempts = profile.is_some_and(|held| held.post_filter == PostFilter::Preemption);
-        if unreadable || !preempts || !self.may_evict {
+        let has_enough = (self.gangs.table.get(id)).is_none_or(Gang::has_enough);
+        if unreadable || !preempts || !self.may_evict || has_enough {
             self.release_room(id, now);
             return GangPostFiltered::default();
         }
@@ -113,7 +114,20 @@ impl Engine {
                 };
                 (Status::Unschedulable, unfinished)
             }
-            Some(GangVerdict::Hopeless(why)) => (Status::Unschedulable, told(&why)),
+            Some(GangVerdict::Hopeless(why)) => {
+                if why.contains(preemption::BLOCKED_BY_BUDGET) {
+                    self.gangs.by_budget.insert(id);
+                }
+                (Status::Unschedulable, told(&why))
+            }
+            // It fits in another way than it was tried.
+            Some(GangVerdict::Candidate(found)) if found.victims.is_empty() => {
+                let answer = GangPostFiltered {
+                    preempts: Some(found),
+                    ..GangPostFiltered::default()
+                };
+                (Status::Success, answer)
+            }
             Some(GangVerdict::Candidate(found)) => match self.preemptions.allow(unit, now) {
                 Err(denied) => {
                     if let Some(&first) = members.first() {

@@ -66,8 +66,9 @@ pub(in crate::engine) struct Preemptions {
     /// When who may evict again.
     due: BTreeSet<(Time, PodKey)>,
     under_way: FxHashMap<EffectId, UnderWay>,
-    /// Pods, by uid, that were evicted, whether the watch has told so or not.
-    leaving: FxHashSet<Box<str>>,
+    /// Pods, by uid, that were evicted, whether the watch has told so or not: by which effect last,
+    /// until one was carried out.
+    leaving: FxHashMap<Box<str>, Option<EffectId>>,
     /// What the API server has not answered all of yet.
     executions: FxHashMap<PodKey, Execution>,
 }
@@ -135,7 +136,12 @@ impl Preemptions {
     /// It waits for them no longer.
     pub(super) fn end(&mut self, key: PodKey) {
         for uid in self.waves.remove(&key).unwrap_or_default() {
-            self.spare(key, &uid);
+            if let Some(waiting) = self.by_victim.get_mut(&uid) {
+                waiting.retain(|other| *other != key);
+                if waiting.is_empty() {
+                    self.by_victim.remove(&uid);
+                }
+            }
         }
     }
 
@@ -149,20 +155,28 @@ impl Preemptions {
 
     /// Whether the pod was evicted.
     pub(in crate::engine) fn is_leaving(&self, uid: &str) -> bool {
-        self.leaving.contains(uid)
+        self.leaving.contains_key(uid)
     }
 
     /// The pods that were evicted, which are forgotten.
-    pub(in crate::engine) fn take_leaving(&mut self) -> FxHashSet<Box<str>> {
-        std::mem::take(&mut self.leaving)
+    pub(in crate::engine) fn take_leaving(&mut self) -> impl Iterator<Item = Box<str>> {
+        std::mem::take(&mut self.leaving).into_keys()
     }
 
-    /// The pod stays after all.
-    pub(super) fn stays(&mut self, uid: &str) {
-        self.leaving.remove(uid);
+    /// The pod leaves for certain.
+    pub(super) fn leaves(&mut self, uid: &str) {
+        if let Some(eviction) = self.leaving.get_mut(uid) {
+            *eviction = None;
+        }
     }
 
-    /// A pod is gone. Answers whose victim it was, and whether it was the last one.
+    /// An eviction has failed. Answers whether the pod stays after all: not if it was evicted again
+    /// since then, or before with success.
+    pub(super) fn stays(&self, uid: &str, eviction: EffectId) -> bool {
+        self.leaving.get(uid) == Some(&Some(eviction))
+    }
+
+    /// A pod is gone, or stays. Answers who has waited for it to go, and whether for nobody else.
     pub(super) fn gone(&mut self, uid: &str) -> Vec<(PodKey, bool)> {
         self.leaving.remove(uid);
         let waiting = self.by_victim.remove(uid).unwrap_or_default();
@@ -173,17 +187,6 @@ impl Preemptions {
             }
         }
         preemptors
-    }
-
-    /// A preemptor does not wait for this victim any more. Answers whether it was the last one.
-    pub(super) fn spare(&mut self, key: PodKey, uid: &str) -> bool {
-        if let Some(waiting) = self.by_victim.get_mut(uid) {
-            waiting.retain(|other| *other != key);
-            if waiting.is_empty() {
-                self.by_victim.remove(uid);
-            }
-        }
-        self.leave_out(key, uid).unwrap_or(false)
     }
 
     fn leave_out(&mut self, key: PodKey, uid: &str) -> Option<bool> {
@@ -200,7 +203,7 @@ impl Preemptions {
 
     pub(super) fn sent(&mut self, id: EffectId, under_way: UnderWay, execution: Execution) {
         let key = under_way.preemptor;
-        self.leaving.insert(under_way.victim.uid.clone());
+        self.leaving.insert(under_way.victim.uid.clone(), Some(id));
         self.under_way.insert(id, under_way);
         let held = self.executions.entry(key).or_insert(execution);
         held.unanswered += 1;

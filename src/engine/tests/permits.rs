@@ -366,3 +366,67 @@ fn without_a_member_that_was_refused_the_gang_goes_only_if_it_can() {
         }
     }
 }
+
+/// Where a pod has its place that is not bound yet.
+fn place_of(scene: &Scene, pod: &str) -> String {
+    let cluster = scene.engine.cluster();
+    let placed = cluster.placed(cluster.placed_by_uid(pod).unwrap()).unwrap();
+    cluster.node_name(placed.node).to_owned()
+}
+
+#[test]
+fn who_waits_for_a_node_that_goes_is_tried_again() {
+    let mut setting = Setting::new(&[("One", 60)]);
+    setting.scene.pod("", "slow", 2);
+    setting.scene.run();
+    let first = place_of(&setting.scene, "slow");
+    setting.scene.apply(Change::NodeGone((*first).into()));
+    setting.say("slow", "One", None);
+    assert!(!setting.is_bound("slow"), "to a node that is gone");
+    let text = format!("nodeinfo not found for node name \"{first}\"");
+    assert_eq!(setting.scene.condition("slow").1, text);
+    setting.scene.wait(2);
+    setting.scene.run();
+    let second = place_of(&setting.scene, "slow");
+    assert_ne!(second, first);
+    setting.say("slow", "One", None);
+    assert_eq!(setting.scene.node_of("slow"), Some(second));
+    assert_eq!(setting.booked(), [1]);
+}
+
+#[test]
+fn a_gang_does_not_go_where_a_node_is_gone() {
+    // Two members have their place on one node and the third on the other, which is enough or not.
+    for (min, bound) in [(3, 0), (2, 0), (1, 1)] {
+        let mut setting = Setting::new(&[("One", 60)]);
+        setting.scene.group("g", min);
+        for pod in ["g-slow-0", "g-slow-1", "g-slow-2"] {
+            setting.scene.pod("g", pod, 1);
+        }
+        setting.scene.run();
+        let places = |scene: &Scene| {
+            let pods = ["g-slow-0", "g-slow-1", "g-slow-2"];
+            pods.map(|pod| (place_of(scene, pod), pod))
+        };
+        let places = places(&setting.scene);
+        let on = |node: &str| places.iter().filter(|(place, _)| place == node).count();
+        let gone = if on("a") == 2 { "a" } else { "b" };
+        assert_eq!(on(gone), 2);
+        for (_, pod) in places.iter().filter(|(place, _)| place != gone) {
+            setting.say(pod, "One", None);
+        }
+        setting.scene.apply(Change::NodeGone(gone.into()));
+        setting.scene.run();
+        assert_eq!(setting.scene.bound("g"), bound, "min {min}");
+        assert_eq!(setting.booked(), [bound as i64]);
+        // When there is room again the rest follows.
+        setting.scene.node("c", 2, &[]);
+        setting.scene.wait(2);
+        setting.scene.run();
+        for (_, pod) in &places {
+            setting.say(pod, "One", None);
+        }
+        assert_eq!(setting.scene.bound("g"), 3, "min {min}");
+        assert_eq!(setting.booked(), [3]);
+    }
+}

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::{GangCandidate, Limits, Search};
 use crate::cluster::Cluster;
 
+/// How it is said that a budget keeps a gang from its room.
+pub const BLOCKED_BY_BUDGET: &str = "preemption blocked by PodDisruptionBudget";
+
 impl Search<'_, '_> {
     /// What would have to be different for the gang to get room.
     pub(super) fn what_it_would_take(
@@ -51,7 +54,7 @@ impl Search<'_, '_> {
             "disruptions"
         };
         Some(format!(
-            "preemption blocked by PodDisruptionBudget {namespace}/{name} ({allowed} of {asked}): \
+            "{BLOCKED_BY_BUDGET} {namespace}/{name} ({allowed} of {asked}): \
              PDB {namespace}/{name} allows {allowed} {noun}"
         ))
     }

@@ -2,13 +2,44 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use super::*;
+use crate::engine::{EventKind, ObjectEvent};
+use crate::model::PodRef;
 
 const A: PodKey = PodKey(1);
 const B: PodKey = PodKey(2);
 
 fn uids(names: &[&str]) -> Vec<Box<str>> {
     names.iter().map(|name| (*name).into()).collect()
+}
+
+fn evict(waves: &mut Preemptions, uid: &str, eviction: EffectId) {
+    let victim = Arc::new(PodRef {
+        namespace: "default".into(),
+        name: uid.into(),
+        uid: uid.into(),
+    });
+    let event = ObjectEvent {
+        kind: EventKind::Preempted,
+        scheduler_name: "berth".into(),
+        note: "".into(),
+        related: None,
+        resource_version: 0,
+    };
+    let under_way = UnderWay {
+        preemptor: A,
+        victim,
+        event,
+    };
+    let execution = Execution {
+        kind: Preemptor::Pod,
+        sent: 0.0,
+        unanswered: 0,
+        failed: false,
+    };
+    waves.sent(eviction, under_way, execution);
 }
 
 #[test]
@@ -40,12 +71,18 @@ fn a_victim_that_stays_is_not_waited_for() {
     let mut waves = Preemptions::default();
     waves.begin(A, uids(&["x", "y"]), Time::ZERO);
     waves.begin(B, uids(&["x"]), Time::ZERO);
-    assert!(!waves.spare(A, "x") && !waves.spare(A, "x"));
-    assert!(waves.waits(A) && waves.waits(B));
-    waves.audit(|_| true);
-    assert!(waves.spare(A, "y"));
-    assert!(!waves.waits(A));
-    assert!(!waves.spare(A, "y"), "it waits for nobody");
+    let (first, second) = (EffectId(1), EffectId(2));
+    evict(&mut waves, "x", first);
+    evict(&mut waves, "x", second);
+    assert!(!waves.stays("x", first), "it was evicted again");
+    assert!(waves.stays("x", second) && waves.is_leaving("x"));
+    assert_eq!(waves.gone("x"), [(A, false), (B, true)]);
+    assert!(!waves.is_leaving("x") && !waves.stays("x", second));
+    evict(&mut waves, "y", first);
+    evict(&mut waves, "y", second);
+    waves.leaves("y");
+    assert!(!waves.stays("y", second), "the first one was carried out");
+    assert!(waves.waits(A) && !waves.waits(B));
     waves.audit(|_| true);
 }
 

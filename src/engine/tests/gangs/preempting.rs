@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::model::Dialect;
 
 /// A gang of so many pods of one GPU each, of this priority.
-fn gang(scene: &mut Scene, name: &str, (min, pods): (i64, usize), priority: i32) {
+pub(super) fn gang(scene: &mut Scene, name: &str, (min, pods): (i64, usize), priority: i32) {
     gang_of(scene, name, (min, pods), priority, 1);
 }
 
@@ -20,7 +20,7 @@ fn gang_of(scene: &mut Scene, name: &str, (min, pods): (i64, usize), priority: i
     scene.settle();
 }
 
-fn budget(scene: &mut Scene, name: &str, app: &str, allowed: i32) {
+pub(super) fn budget(scene: &mut Scene, name: &str, app: &str, allowed: i32) {
     let version = scene.next();
     let budget = json!({
         "metadata": {"namespace": "default", "name": name, "resourceVersion": version.to_string()},
@@ -32,7 +32,7 @@ fn budget(scene: &mut Scene, name: &str, app: &str, allowed: i32) {
 }
 
 /// The victims, which then are gone.
-fn victims(scene: &mut Scene) -> Vec<String> {
+pub(super) fn victims(scene: &mut Scene) -> Vec<String> {
     let mut victims = std::mem::take(&mut scene.evicted);
     victims.sort();
     for victim in &victims {

@@ -327,7 +327,7 @@ impl Scene {
                     }
                     let nominated = match &patch.nomination {
                         Nomination::Keep => None,
-                        Nomination::Clear => Some(Value::Null),
+                        Nomination::Clear => Some(json!("")),
                         Nomination::Set(node) => Some(json!(&**node)),
                     };
                     if let Some(nominated) = nominated {

@@ -122,12 +122,12 @@ impl World {
 
     /// No node was given more than it has.
     fn has_room_for(&self, uid: &str, node: &str) {
-        let (there, pod) = (self.nodes.get(node), &self.pods[uid]);
+        let pod = &self.pods[uid];
+        let there = self.nodes.get(node).expect("a known node");
         if pod.was_held {
             // The node may be another than when the place was found.
             return;
         }
-        let there = there.expect("a known node");
         assert!(!there.cordoned, "{node} is cordoned");
         assert!(naive::tolerates(there, pod), "{uid} is not for {node}");
         let cluster = self.scene.engine.cluster();
