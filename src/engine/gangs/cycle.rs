@@ -220,11 +220,15 @@ impl Engine {
             }
         }
         self.explain_nothing();
-        let Some(unit) = self.gangs.table.get(id).map(|gang| gang.unit) else {
+        let Some(gang) = self.gangs.table.get(id) else {
             return;
         };
-        self.preemptions.forget(unit);
-        self.release_room(id, now);
+        let unit = gang.unit;
+        // What is being made free is for what it lacks still.
+        if gang.has_enough() || !self.preemptions.waits(unit) {
+            self.preemptions.forget(unit);
+            self.release_room(id, now);
+        }
         if plan.refused.is_empty() {
             self.queue.remove(unit);
         } else {

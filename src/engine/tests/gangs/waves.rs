@@ -271,3 +271,41 @@ fn a_gang_without_nodes_keeps_no_room() {
     victims(&mut scene);
     assert_eq!(scene.engine.nominator.on("node-0").len(), 0);
 }
+
+/// A gang lacks two members, and evicts somebody for one of them. The other one has found room by
+/// then: what is being made free is for the one that is left, and nobody else goes.
+#[test]
+fn what_is_made_free_is_for_the_rest_of_the_gang() {
+    let mut scene = Scene::new(1, 3);
+    gang(&mut scene, "high", (3, 3), 100);
+    for number in 1..3 {
+        let node = format!("node-{number}");
+        scene.node(&node, 1, &[]);
+        scene.pod_with(
+            "",
+            &format!("low-{number}"),
+            1,
+            json!({}),
+            json!({"nodeName": node}),
+        );
+    }
+    for number in 0..2 {
+        scene.delete(&format!("high-{number}"));
+        let spec = json!({"priority": 200, "nodeName": "node-0"});
+        scene.pod_with("", &format!("foreign-{number}"), 1, json!({}), spec);
+    }
+    for name in ["high-3", "high-4"] {
+        scene.pod_with("high", name, 1, json!({}), json!({"priority": 100}));
+    }
+    scene.settle();
+    assert_eq!((scene.bound("high"), scene.evicted.len()), (1, 1));
+    scene.node("node-3", 1, &[]);
+    scene.node("node-4", 1, &[]);
+    let spec = json!({"priority": -5, "nodeName": "node-4"});
+    scene.pod_with("", "lower", 1, json!({}), spec);
+    scene.settle();
+    assert_eq!((scene.bound("high"), scene.evicted.len()), (2, 1));
+    assert_eq!(victims(&mut scene).len(), 1);
+    assert_eq!((scene.bound("high"), scene.evicted.len()), (3, 0));
+    scene.engine.audit();
+}

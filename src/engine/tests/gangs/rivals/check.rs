@@ -173,7 +173,15 @@ impl World {
         let held: i64 = held.sum();
         assert!(free >= held, "{uid} takes the room of others on {node}");
         let name = match self.pods[uid].group {
-            Some(place) => self.groups[place].name.clone(),
+            Some(place) => {
+                // Once it has been placed whole it begins anew, whatever becomes of its binds.
+                let gang = self.gang(place).unwrap();
+                let (unit, whole) = (gang.unit, gang.has_enough());
+                if whole {
+                    self.book.waves.remove(&unit);
+                }
+                self.groups[place].name.clone()
+            }
             None => uid.to_owned(),
         };
         self.is_served(&name, priority);
