@@ -13,7 +13,7 @@ mod progress;
 mod units;
 
 pub use budgets::Budgets;
-pub use gangs::{BLOCKED_BY_BUDGET, GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
+pub use gangs::{GangCandidate, GangPreemptor, GangVerdict, search_for_gang};
 pub use memory::Memory;
 pub use progress::{Progress, SLICE};
 pub use units::priority_of_preemptor;

@@ -27,7 +27,6 @@ pub(in crate::preemption) use cost::GangCost;
 use prices::Prices;
 use reprieve::{Skipped, can_be_taken, reprieve};
 use scene::Scene;
-pub use words::BLOCKED_BY_BUDGET;
 
 /// Who wants room.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +45,12 @@ pub struct GangPreemptor<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GangVerdict {
     /// Nothing, in these words.
-    Hopeless(String),
+    Hopeless {
+        /// The words.
+        why: String,
+        /// Whether a budget is in the way, which may let go later.
+        by_budget: bool,
+    },
     /// If these go it fits.
     Candidate(GangCandidate),
     /// Nothing yet: the slice has ended.
@@ -79,7 +83,10 @@ pub fn search_for_gang(
     let lowest = lowest_priority(cluster, gangs);
     if lowest.is_none_or(|lowest| lowest >= preemptor.priority) {
         let why = "No preemption victims found for incoming preemptor";
-        return GangVerdict::Hopeless(why.to_owned());
+        return GangVerdict::Hopeless {
+            why: why.to_owned(),
+            by_budget: false,
+        };
     }
     let skipped = reprieve::skipped(cluster, preemptor.request, classes);
     memory.refresh(cluster, gangs);
@@ -177,13 +184,15 @@ impl Search<'_, '_> {
             "minCount ({}) cannot be satisfied: {placed} scheduled, {left} remaining",
             self.preemptor.request.need.pods
         );
-        if let Some(more) = self.what_it_would_take(cluster, limits) {
+        let mut by_budget = false;
+        if let Some((more, is_budget)) = self.what_it_would_take(cluster, limits) {
             why = format!("{why}; {more}");
+            by_budget = is_budget;
         }
         if self.progress.has_ended() {
             return GangVerdict::Unfinished;
         }
-        GangVerdict::Hopeless(why)
+        GangVerdict::Hopeless { why, by_budget }
     }
 
     /// The least that has to go, of all domains in question; nothing if the slice has ended before.

@@ -114,8 +114,8 @@ impl Engine {
                 };
                 (Status::Unschedulable, unfinished)
             }
-            Some(GangVerdict::Hopeless(why)) => {
-                if why.contains(preemption::BLOCKED_BY_BUDGET) {
+            Some(GangVerdict::Hopeless { why, by_budget }) => {
+                if by_budget {
                     self.gangs.by_budget.insert(id);
                 }
                 (Status::Unschedulable, told(&why))

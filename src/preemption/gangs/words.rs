@@ -5,23 +5,20 @@ use std::collections::BTreeMap;
 use super::{GangCandidate, Limits, Search};
 use crate::cluster::Cluster;
 
-/// How it is said that a budget keeps a gang from its room.
-pub const BLOCKED_BY_BUDGET: &str = "preemption blocked by PodDisruptionBudget";
-
 impl Search<'_, '_> {
-    /// What would have to be different for the gang to get room.
+    /// What would have to be different for the gang to get room, and whether that is a budget.
     pub(super) fn what_it_would_take(
         &mut self,
         cluster: &mut Cluster,
         limits: Limits,
-    ) -> Option<String> {
+    ) -> Option<(String, bool)> {
         if !limits.violate_pdb && !self.surroundings.budgets.is_empty() {
             let all = Limits {
                 violate_pdb: true,
                 ..limits
             };
             if let Some((_, found)) = self.cheapest(cluster, all) {
-                return self.blocking_budget(cluster, &found);
+                return Some((self.blocking_budget(cluster, &found)?, true));
             }
         }
         let anybody = Limits {
@@ -30,7 +27,8 @@ impl Search<'_, '_> {
         };
         let (_, found) = self.cheapest(cluster, anybody)?;
         let gangs = self.surroundings.gangs;
-        crate::preemption::would_need(cluster, gangs, &found.victims, limits.below)
+        let more = crate::preemption::would_need(cluster, gangs, &found.victims, limits.below)?;
+        Some((more, false))
     }
 
     /// The budget that keeps most of these victims, and how many it allows of how many.
@@ -54,7 +52,7 @@ impl Search<'_, '_> {
             "disruptions"
         };
         Some(format!(
-            "{BLOCKED_BY_BUDGET} {namespace}/{name} ({allowed} of {asked}): \
+            "preemption blocked by PodDisruptionBudget {namespace}/{name} ({allowed} of {asked}): \
              PDB {namespace}/{name} allows {allowed} {noun}"
         ))
     }

@@ -323,7 +323,7 @@ fn lead(scene: &Scene, asked: &Asked) -> Outcome {
     trial.cluster.audit();
     let ways = scene.ways(asked.violate_pdb);
     match verdict {
-        GangVerdict::Hopeless(_) => {
+        GangVerdict::Hopeless { .. } => {
             let helps =
                 |(_, gone): &(usize, BTreeSet<String>)| trial.plan_without(gone, &nowhere).is_ok();
             if ways.iter().any(helps) {
