@@ -404,34 +404,33 @@ impl Gangs {
     /// news.
     pub fn set_terminating(&mut self, uid: &str, terminating: bool) -> Option<GangId> {
         let id = self.of_member(uid)?;
-        let gang = self.get_mut(id)?;
-        let member = gang.members.get_mut(uid)?;
-        if member.terminating == terminating {
-            return None;
-        }
-        let ran = gang.counts.live() > 0;
-        gang.counts.subtract(member);
-        member.terminating = terminating;
-        gang.counts.add(member);
-        gang.settle(ran);
-        self.changed(id);
-        Some(id)
+        let is_news = self.edit(id, uid, |member| member.terminating = terminating)?;
+        is_news.then_some(id)
     }
 
     /// The pod with this uid is somewhere else now. Answers its group.
     pub fn relocate(&mut self, uid: &str, place: Place) -> Option<GangId> {
         let id = self.of_member(uid)?;
+        self.edit(id, uid, |member| member.place = place)?;
+        Some(id)
+    }
+
+    /// Changes what a member is; answers whether it was something else before. None without such a
+    /// member.
+    fn edit(&mut self, id: GangId, uid: &str, edit: impl FnOnce(&mut Member)) -> Option<bool> {
         let gang = self.get_mut(id)?;
         let member = gang.members.get_mut(uid)?;
-        if member.place != place {
-            let ran = gang.counts.live() > 0;
-            gang.counts.subtract(member);
-            member.place = place;
-            gang.counts.add(member);
-            gang.settle(ran);
-            self.changed(id);
+        let old = member.clone();
+        edit(member);
+        if *member == old {
+            return Some(false);
         }
-        Some(id)
+        let ran = gang.counts.live() > 0;
+        gang.counts.subtract(&old);
+        gang.counts.add(member);
+        gang.settle(ran);
+        self.changed(id);
+        Some(true)
     }
 }
 
