@@ -455,23 +455,39 @@ impl World {
 /// Leads one history, and tells it when it goes wrong.
 fn lead(seed: u64, tell: bool) -> Vec<String> {
     let mut world = World::new(seed);
-    let result = catch_unwind(AssertUnwindSafe(|| {
+    let live = |world: &mut World| {
         world.live_on();
         world.finish();
-    }));
-    if tell || result.is_err() {
-        println!("history {seed}:\n{}", world.log.join("\n"));
-    }
-    if let Err(panic) = result {
-        println!(
-            "again: BERTH_GANG_HISTORY_SEED={seed} cargo test --workspace --lib gangs::histories"
-        );
-        resume_unwind(panic);
-    }
+    };
+    retell(
+        &mut world,
+        live,
+        |world| &world.log,
+        ("histories", seed, tell),
+    );
     world.log
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// Lives a history of this module and seed, and tells it when it goes wrong or is asked to.
+pub(super) fn retell<W>(
+    world: &mut W,
+    live: impl FnOnce(&mut W),
+    log: impl Fn(&W) -> &[String],
+    (module, seed, tell): (&str, u64, bool),
+) {
+    let result = catch_unwind(AssertUnwindSafe(|| live(world)));
+    if tell || result.is_err() {
+        println!("history {seed}:\n{}", log(world).join("\n"));
+    }
+    if let Err(panic) = result {
+        println!(
+            "again: BERTH_GANG_HISTORY_SEED={seed} cargo test --workspace --lib gangs::{module}"
+        );
+        resume_unwind(panic);
+    }
+}
+
+pub(super) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 

@@ -10,10 +10,9 @@ mod check;
 mod lanes;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use world::World;
 
+use super::histories::{number, retell};
 use crate::engine::tests::*;
 
 /// As many as take a few seconds in a build for development.
@@ -311,28 +310,16 @@ struct Told {
 /// Leads one history, and tells it when it goes wrong.
 fn lead(seed: u64, tell: bool) -> (Told, Vec<String>) {
     let mut world = World::new(seed);
-    let result = catch_unwind(AssertUnwindSafe(|| {
+    let live = |world: &mut World| {
         world.live_on();
         world.finish();
-    }));
-    if tell || result.is_err() {
-        println!("history {seed}:\n{}", world.log.join("\n"));
-    }
-    if let Err(panic) = result {
-        println!(
-            "again: BERTH_GANG_HISTORY_SEED={seed} cargo test --workspace --lib gangs::rivals"
-        );
-        resume_unwind(panic);
-    }
+    };
+    retell(&mut world, live, |world| &world.log, ("rivals", seed, tell));
     let told = Told {
         evicted: world.book.evicted,
         gangs: world.book.gangs,
     };
     (told, world.log)
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
 }
 
 #[test]
